@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +33,13 @@ def recording(path: str, windows: int) -> Recording:
     unit = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
     name = path.encode("utf-8", "surrogateescape").hex()[-32:]
     return Recording(File(path, 1000 + windows, 10**18 + windows, name, windows * 5.0 + 5), start, start + 10, unit)
+
+
+def run_alone(module: str, function: str, *arguments: str | Path) -> int:
+    """Call a function of a test module in a new process → its exit code. A fork of this one would have its threads' locks."""
+    call = f"import sys, {module}; {module}.{function}(*sys.argv[1:])"
+    command = [sys.executable, "-c", call, *map(str, arguments)]
+    return subprocess.run(command, cwd=Path(__file__).parent, check=False).returncode
 
 
 def old_library(kind: str, folder: Path) -> Path:

@@ -258,10 +258,17 @@ def test_a_model_whose_package_is_not_installed_says_so(plugged: CLAPConfig, tmp
         ("my_encoders:ABSENT", r"'toy' of toy-pack 1\.2 cannot be used \(AttributeError: "),
         ("my_encoders:BANDS", r"my_encoders:BANDS of toy-pack 1\.2 is no Encoder of kind 'toy'"),
         ("my_encoders:BandsConfig", r"my_encoders:BandsConfig of toy-pack 1\.2 is no Encoder of kind 'toy'"),
+        (
+            "my_encoders:PLAIN",
+            r"my_encoders:PLAIN of toy-pack 1\.2 is no Encoder .* derives from AudioConfig or AnyText",
+        ),
     ],
 )
 def test_a_broken_package_is_named(site: Path, plugged: CLAPConfig, point: str, told: str) -> None:
     install(site, "toy-pack", f"toy = {point}")
+    with (site / "my_encoders" / "__init__.py").open("a") as file:
+        file.write("PLAIN = Encoder(kind='toy', config=dict, module='my_encoders.towers:Bands')\n")
+    sys.modules.pop("my_encoders", None)
     encoders._entry_points.cache_clear()
     with pytest.raises(ModelError, match=told):
         CLAPConfig.from_dict({**config_of(), "audio": {"kind": "toy"}})

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 from models_for_tests import small_clap
-from old_libraries import HELD, MAKER, old_library, recording
+from old_libraries import HELD, MAKER, old_library, recording, run_alone
 
 from openclap import CLAP, Library
 from openclap.errors import LibraryError
@@ -81,14 +81,14 @@ def test_several_that_write_at_once(old: Path) -> None:
     assert {file.path for file in open_store(old).files()} == {*HELD, *(f"/new/{i}.wav" for i in range(3))}
 
 
+def _die_at_it(old: str) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("openclap.store.sqlite.connection.convert", lambda *_: os._exit(9))
+        open_store(old).put([recording("/a.wav", 1)])
+
+
 def test_one_who_is_killed_at_it_leaves_it_whole(old: Path) -> None:
-    child = os.fork()
-    if not child:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("openclap.store.sqlite.connection.convert", lambda *_: os._exit(9))
-            open_store(old).put([recording("/a.wav", 1)])
-        os._exit(0)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+    assert run_alone("test_first_format", "_die_at_it", old) == 9
     assert (old / "library.sqlite").exists()
     holds_all(open_store(old))
     writer = open_store(old)

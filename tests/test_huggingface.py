@@ -12,8 +12,9 @@ import transformers
 from conftest import long_wave, write_tokenizer
 
 from openclap import CLAP, CLAPConfig
+from openclap.checkpoints.huggingface import read_huggingface
 from openclap.config import FrontEnd, HTSATConfig, PANNConfig, TextConfig
-from openclap.errors import BadCheckpoint, UsageError
+from openclap.errors import BadCheckpoint, UnsafeCheckpoint, UsageError
 
 # an untrained text tower gives all texts nearly one vector, and the health check rightly says so
 pytestmark = pytest.mark.filterwarnings("ignore:.*nearly the same vector:openclap.errors.ModelWarning")
@@ -159,3 +160,11 @@ def test_missing_and_left_over_weights_are_listed(tmp_path: Path) -> None:
     save_file(state, tmp_path / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(BadCheckpoint, match=r"1 missing: audio_projection\.0\.weight; 1 left over: surprise\.weight"):
         CLAP.from_pretrained(tmp_path)
+
+
+def test_a_page_that_was_saved_as_weights_is_no_unsafe_pickle(tmp_path: Path) -> None:
+    """What a failed download leaves was said to hold more than tensors."""
+    (tmp_path / "pytorch_model.bin").write_bytes(b"<html>Not found</html>")
+    with pytest.raises(BadCheckpoint, match="not a torch file") as caught:
+        read_huggingface(tmp_path, {"model_type": "clap"})
+    assert not isinstance(caught.value, UnsafeCheckpoint)

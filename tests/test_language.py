@@ -305,6 +305,7 @@ def test_the_command_line(tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     found = json.loads(done.stdout.splitlines()[-1])["labels"]
     assert {label["label"] for label in found} == {"狗叫", "雨声", "rain"}
-    off = CliRunner().invoke(app, ["match", str(sound), "狗叫", "--translate", "off", "--json"])
+    with pytest.warns(LanguageWarning, match="does not know 狗"):
+        off = CliRunner().invoke(app, ["match", str(sound), "狗叫", "--translate", "off", "--json"])
     on = CliRunner().invoke(app, ["match", str(sound), "狗叫", "--json"])
     assert json.loads(off.stdout)["score"] != json.loads(on.stdout)["score"]

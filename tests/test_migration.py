@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from old_libraries import HELD, MAKER, TAGS, E, old_library, recording
+from old_libraries import HELD, MAKER, TAGS, E, old_library, recording, run_alone
 
 from openclap.errors import LibraryError, LibraryMismatch
 from openclap.store import SearchFilter, Store, open_store
@@ -141,17 +141,17 @@ def _broken_off(module: Any, step: str, die: Callable[..., None], patch: pytest.
         patch.setattr(module, step, die)
 
 
+def _die_at(place: str, step: str) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        _broken_off(sqlite_migration, step, lambda *_: os._exit(9), patch)
+        open_store(place).put([recording("/nas/rain/1.wav", 3)])
+
+
 @pytest.mark.parametrize("step", ["copy_whole", "before", "after", "_count_rows", "drop_copies"])
 def test_killed_at_every_step(step: str, tmp_path: Path) -> None:
     """In a process of its own, which ends there as if by SIGKILL."""
     place = old_library("sqlite", tmp_path)
-    child = os.fork()
-    if not child:
-        with pytest.MonkeyPatch.context() as patch:
-            _broken_off(sqlite_migration, step, lambda *_: os._exit(9), patch)
-            open_store(place).put([recording("/nas/rain/1.wav", 3)])
-        os._exit(0)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+    assert run_alone("test_migration", "_die_at", place, step) == 9
     holds_all(open_store(place))
     assert now(place) == (step == "drop_copies")
     open_store(place).put([recording("/nas/rain/1.wav", 3)])

@@ -132,7 +132,7 @@ def test_the_event_loop_never_waits(clap: CLAP, step: str, monkeypatch: pytest.M
             go_on.set()
             return meanwhile, (await answer).status_code
 
-    clap._prompts._known.clear()
+    clap._text._prompts._known.clear()
     assert asyncio.run(ask()) == (200, 200)
     app.state.engine.close()
 

@@ -206,7 +206,7 @@ GOOD = {"alerts": ["a dog"], "rate": RATE}
         (["[]"], 1008, "the body"),
         (["[" * 50_000], 1007, "the body is no JSON"),
         ([{"alerts": ["a dog"]}], 1008, "rate: field required"),
-        ([{"rate": RATE}], 1008, "nothing to listen for"),
+        ([{"rate": RATE}], 1008, 'nothing to listen for; give alerts, as ["glass breaking"], or "unusual": true'),
         ([{**GOOD, "alerts": []}], 1008, "nothing to listen for"),
         ([{**GOOD, "alerts": [" "]}], 1008, "an alert is empty"),
         ([{**GOOD, "alerts": "a dog"}], 1008, "alerts: "),

@@ -311,7 +311,9 @@ def test_what_cannot_be_taught(clap: CLAP, place: Path) -> None:
     with pytest.raises(UsageError, match=r"no example of 'x' can be used: .*gone\.wav: no such file"):
         teach(clap, "x", yes=["gone.wav"], no=[bird])
     (place / "nothing").mkdir(exist_ok=True)
-    with pytest.raises(UsageError, match=r"no example of 'x' can be used: .*nothing: no sounds are in it; give"):
+    with pytest.raises(
+        UsageError, match=r"no example of 'x' can be used: .*nothing: no sounds are in it; give sound files"
+    ):
         teach(clap, "x", yes=place / "nothing")
 
 

@@ -279,7 +279,7 @@ def test_what_plays_under_a_sound_is_neither_right_nor_wrong(place: Path) -> Non
         ({"batch_size": 99}, "12 examples are fewer than one batch of 99"),
         ({"phrases": ["metadata.csv"]}, "no column phrase"),
         ({"init": "nothing.safetensors"}, "is not there"),
-        ({"model": {"audio": {"kind": "ear"}}}, "kind 'ear'"),
+        ({"model": {"audio": {"kind": "ear"}}}, "audio encoder 'ear', which is neither"),
         ({"templates": ["no place"]}, "with {} once"),
         ({"out": "$UNSET_VARIABLE/x"}, "not set"),
     ],

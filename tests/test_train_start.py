@@ -18,7 +18,7 @@ from openclap.errors import MissingExtra, TrainingError
 from openclap.train import loop, train
 from openclap.train.configuration import read_settings
 from openclap.train.initial_model import InitialModel
-from openclap.train.progress import EpochLog, Trackers
+from openclap.train.progress import Trackers, log_epoch
 from openclap.train.run_state import STATE_FILE, save_state
 
 
@@ -171,12 +171,11 @@ def test_curves_are_kept_and_go_on(place: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_log_that_was_edited_or_cut_goes_on(tmp_path: Path) -> None:
-    log = EpochLog(tmp_path)
     for epoch in (1, 2):
-        log.write(epoch, 4 * epoch, 0.5, 14.0, 1.0)
+        log_epoch(tmp_path, epoch, 4 * epoch, 0.5, 14.0, 1.0)
     lines = (tmp_path / "log.csv").read_text().splitlines()
     (tmp_path / "log.csv").write_bytes("\n".join([*lines, "", "my notes", "3,1"]).encode() + b"\xff")
-    log.write(3, 12, 0.5, 14.0, 1.0)
+    log_epoch(tmp_path, 3, 12, 0.5, 14.0, 1.0)
     assert (tmp_path / "log.csv").read_text().splitlines() == [*lines, "3,12,0.5000,14.00,1.0"]
 
 

@@ -1291,7 +1291,7 @@ def test_receivers_are_waited_for_at_once() -> None:
         (["mic:no such thing", "--alert", "x"], b"error:"),
         (["nothing.wav", "--alert", "x"], b"no such file or folder"),
         (["-", "--alert", "x"], b"--rate"),
-        ([".", "--existing"], b"nothing to listen for"),
+        ([".", "--existing"], b'nothing to listen for; give alerts (--alert "glass breaking")'),
     ],
 )
 def test_wrong_use_is_one_line(arguments: list[str], told: bytes, tmp_path: Path) -> None:

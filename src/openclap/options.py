@@ -1,8 +1,8 @@
-"""What can be asked of describing, timelines, watching and searching: a class each, from which every door takes its options.
+"""What can be asked of describing, timelines, watching and searching: a class each, which every door takes them from.
 
-    DescribeOptions ─┐           ┌─ Python        keywords: `clap.describe(sound, top=3)` is `DescribeOptions(top=3)`
-    TimelineOptions ─┤  `Option`  ├─ command line  a flag for each field (cli/options.py)
-    WatchOptions    ─┤           └─ service       a field of a request for each (serve/schemas.py)
+    DescribeOptions ─┐          ┌─ Python        keywords: `clap.describe(sound, top=3)` makes `DescribeOptions(top=3)`
+    TimelineOptions ─┤ `Option` ├─ command line  a flag for each field (cli/options.py)
+    WatchOptions    ─┤          └─ service       a field of a request for each (serve/schemas.py)
     SearchFilter    ─┘
 
 A field's name, type, default, range, choices and help stand here and nowhere else. A field without an `Option` is asked

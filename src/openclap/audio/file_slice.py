@@ -10,8 +10,10 @@ __all__ = ["open_slice"]
 
 def open_slice(file: BinaryIO, start: int, end: int | None = None, *, head: bytes = b"") -> BinaryIO:
     """A file of `head` and the bytes from `start` to `end` of a seekable file; closing it leaves that file open."""
-    last = file.seek(0, io.SEEK_END) if end is None else end
-    return cast("BinaryIO", _FileSlice(file, start, max(start, last), head))
+    if end is None:
+        file.seek(0, io.SEEK_END)  # which does not give the place in every file of Python
+        end = file.tell()
+    return cast("BinaryIO", _FileSlice(file, start, max(start, end), head))
 
 
 class _FileSlice(io.RawIOBase):
@@ -48,6 +50,7 @@ class _FileSlice(io.RawIOBase):
         return self._here
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Go to a place; where a broken header asks for one before the beginning, to the beginning."""
         base = {io.SEEK_SET: 0, io.SEEK_CUR: self._here, io.SEEK_END: self._size}[whence]
         self._here = max(0, base + offset)
         return self._here

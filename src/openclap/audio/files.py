@@ -14,8 +14,9 @@ import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import IO, Any, BinaryIO, cast
+from typing import IO, Any, BinaryIO
 
+from openclap.audio.file_slice import open_slice
 from openclap.errors import EmptySound, SoundNotFound, UnreadableSound, UsageError
 
 __all__ = ["open_binary"]
@@ -40,13 +41,13 @@ def open_binary(sound: Any, name: str) -> Iterator[BinaryIO]:
     """
     try:
         if isinstance(sound, (bytes, bytearray, memoryview)):
-            yield _rewind(_Bytes(sound), name)
+            yield _from_place(io.BytesIO(sound), 0, name)
         elif isinstance(sound, (str, os.PathLike)):
             with _open_path(os.path.expanduser(os.fsdecode(sound)), name) as file:
-                yield _rewind(file, name)
+                yield _from_place(file, 0, name)
         else:
-            with _open_file(sound, name) as file:
-                yield _rewind(file, name)
+            with _open_file(sound, name) as part:
+                yield part
     except OSError as error:  # the disk failed while the file was read
         raise UnreadableSound(name, f"cannot be read ({error.strerror or error})") from None
 
@@ -85,74 +86,20 @@ def _open_file(file: Any, name: str) -> Iterator[BinaryIO]:
         raise UsageError(f"{name} gives {type(nothing).__name__} where bytes are needed; open it with mode 'rb'")
     if seekable:
         try:
-            yield cast("BinaryIO", _FileFrom(file, start))
+            yield _from_place(file, start, name)
         finally:
             if not getattr(file, "closed", False):
                 file.seek(start)
         return
     with tempfile.SpooledTemporaryFile(SPOOL_BYTES) as spool:
         shutil.copyfileobj(file, spool)
-        spool.seek(0)
-        yield cast("BinaryIO", spool)
+        yield _from_place(spool, 0, name)
 
 
-def _rewind(file: Any, name: str) -> BinaryIO:
-    """The file at its beginning, without a name (libsndfile's binding would go by it); an empty file is refused."""
-    if file.seek(0, io.SEEK_END) == 0:
+def _from_place(file: Any, start: int, name: str) -> BinaryIO:
+    """A file from a place on, without its name (libsndfile's binding would go by it); an empty one is refused."""
+    part = open_slice(file, start)
+    if part.seek(0, io.SEEK_END) == 0:
         raise EmptySound(name, "is 0 bytes long")
-    file.seek(0)
-    return cast("BinaryIO", file if isinstance(file, (io.BytesIO, _FileFrom)) else _FileFrom(file, 0))
-
-
-class _FileFrom(io.RawIOBase):
-    """Another file from `start` on; closing it leaves that file open."""
-
-    def __init__(self, file: Any, start: int) -> None:
-        super().__init__()
-        self._file = file
-        self._start = start
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def read(self, size: int = -1) -> bytes:
-        return bytes(self._file.read(size))
-
-    def readinto(self, buffer: Any) -> int:
-        if hasattr(self._file, "readinto"):
-            return int(self._file.readinto(buffer) or 0)
-        data = self._file.read(len(buffer))
-        buffer[: len(data)] = data
-        return len(data)
-
-    def tell(self) -> int:
-        return int(self._file.tell()) - self._start
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Go to a place; where a broken header asks for an impossible place, to the nearest possible one."""
-        place = offset + self._start
-        if whence != io.SEEK_SET:
-            place = offset + (self._file.tell() if whence == io.SEEK_CUR else self._end())
-        try:
-            self._file.seek(max(self._start, place))
-        except (OSError, ValueError, OverflowError):  # otherwise the libraries print it with a traceback
-            self._end()
-        return self.tell()
-
-    def _end(self) -> int:
-        self._file.seek(0, io.SEEK_END)
-        return int(self._file.tell())
-
-
-class _Bytes(io.BytesIO):
-    """Bytes as a file in which seeking before the beginning goes to the beginning."""
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        if whence == io.SEEK_CUR:
-            offset, whence = offset + self.tell(), io.SEEK_SET
-        if whence == io.SEEK_SET:
-            return super().seek(min(max(0, offset), self.getbuffer().nbytes + 1))
-        return super().seek(max(offset, -self.getbuffer().nbytes), whence)
+    part.seek(0)
+    return part

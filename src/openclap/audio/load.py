@@ -33,10 +33,10 @@ from openclap.audio.waves import (
     LOWEST_RATE,
     POSSIBLE_RATES,
     as_wave_and_rate,
-    check_positive,
     check_rate,
     check_wave,
 )
+from openclap.config.checks import positive_number
 from openclap.errors import EmptySound, NotFiniteSound, UnreadableSound, UsageError
 
 __all__ = ["Sound", "Wave", "cut", "duration", "is_sound", "load", "sound_name", "stream"]
@@ -99,7 +99,7 @@ def load(sound: Sound, rate: float, *, seconds: float | None = None) -> Wave:
     """
     if seconds is None:
         return np.concatenate(list(stream(sound, rate)))
-    wanted = max(1, round(check_positive(seconds, "seconds") * check_rate(rate)))
+    wanted = max(1, round(positive_number(seconds, "seconds") * check_rate(rate)))
     parts: list[Wave] = []
     with closing(stream(sound, rate, block_seconds=min(BLOCK_SECONDS, seconds + 0.1))) as parted:
         for block in parted:
@@ -116,7 +116,7 @@ def stream(sound: Sound, rate: float, *, block_seconds: float = BLOCK_SECONDS) -
     Wrong arguments are refused at once, a fault of the sound when its block is reached.
     """
     rate, (sound, limits) = check_rate(rate), split_limits(sound)
-    decode_pass = DecodePass(sound_name(sound), limits, block_seconds=check_positive(block_seconds, "block_seconds"))
+    decode_pass = DecodePass(sound_name(sound), limits, block_seconds=positive_number(block_seconds, "block_seconds"))
     return _resample(_native_blocks(sound, decode_pass), rate, decode_pass)
 
 

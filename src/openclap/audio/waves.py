@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from numbers import Real
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from openclap.config.checks import positive_number
 from openclap.errors import UsageError
 
 __all__ = [
@@ -17,7 +17,6 @@ __all__ = [
     "LOWEST_RATE",
     "POSSIBLE_RATES",
     "as_wave_and_rate",
-    "check_positive",
     "check_rate",
     "check_wave",
 ]
@@ -69,16 +68,7 @@ def _channels_first(wave: Any) -> bool:
 
 def check_rate(value: Any) -> float:
     """A sampling rate in Hz as a float; what is none is refused."""
-    rate = check_positive(value, "sampling rate")
+    rate = positive_number(value, "sampling rate")
     if not LOWEST_RATE <= rate <= HIGHEST_RATE:
         raise UsageError(f"sampling rate {value} Hz is out of range; {POSSIBLE_RATES} are possible")
     return rate
-
-
-def check_positive(value: Any, what: str) -> float:
-    """A positive number as a float; what is none is refused, called `what` in the message."""
-    if getattr(value, "ndim", None) == 0:
-        value = value.item()
-    if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value) or value <= 0:
-        raise UsageError(f"{what} is {value!r}; it must be a positive number")
-    return float(value)

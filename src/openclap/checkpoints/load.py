@@ -16,7 +16,7 @@ from pathlib import Path
 from openclap.checkpoints import huggingface, laion, native
 from openclap.checkpoints.locate import locate
 from openclap.checkpoints.presets import find_preset
-from openclap.checkpoints.tokenizer import Tokenizer
+from openclap.checkpoints.tokenizer import Tokenizer, caller_level
 from openclap.checkpoints.weight_shapes import check_fit
 from openclap.checkpoints.weights import Entry, Weights
 from openclap.config import FORMAT_NAME, TEXT, CLAPConfig
@@ -62,7 +62,7 @@ def load_checkpoint(name_or_path: str | os.PathLike[str]) -> Checkpoint:
     weights = Weights(entries)
     check_fit(config, {key: weights.shape(key) for key in weights}, str(path))
     for note in notes:
-        warnings.warn(f"{path}: {note}", ModelWarning, stacklevel=3)
+        warnings.warn(f"{path}: {note}", ModelWarning, stacklevel=caller_level())
     return Checkpoint(config, weights, _tokenizer_file(config, folder), str(path), folder, tuple(notes))
 
 

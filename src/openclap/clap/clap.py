@@ -3,38 +3,33 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import numpy.typing as npt
 
-from openclap import backends
 from openclap.audio.clips import Clip, WindowClip
 from openclap.audio.decode_limits import limit
 from openclap.audio.load import Sound
-from openclap.checkpoints.health import Finding, Health
+from openclap.checkpoints.health import Finding
 from openclap.checkpoints.huggingface import export_huggingface
-from openclap.checkpoints.load import Checkpoint, load_checkpoint
+from openclap.checkpoints.load import Checkpoint
 from openclap.checkpoints.native import save_pretrained
 from openclap.checkpoints.tokenizer import Tokenizer
-from openclap.checkpoints.weights import Weights, entries_from_arrays
-from openclap.clap.embed_audio import BATCH, AudioEmbedder, Long, check_batch_size, require_one
+from openclap.clap.embed_audio import BATCH, AudioEmbedder, Long, require_one
 from openclap.clap.embed_text import TextEmbedder, as_text_list
 from openclap.clap.int8_calibration import use_int8
+from openclap.clap.loading import Precision, choose_checkpoint, lasting_name, make_random, report_findings
 from openclap.clap.runtime import Runtime
-from openclap.clap.similarity import DEFAULT_TEMPLATE, check_template, cosines, is_embedding, rank_labels
+from openclap.clap.similarity import DEFAULT_TEMPLATE, cosines, fill_template, rank_labels
 from openclap.config import CLAPConfig, FrontEnd
+from openclap.config.checks import check_count
 from openclap.describe import Describer, Writer
-from openclap.errors import BadCheckpoint, ModelWarning, SoundError, UsageError
+from openclap.errors import SoundError, UsageError
 from openclap.language import Translator
 from openclap.normalization import Vectors
 from openclap.results import Description, Label, Match, UnknownWord, Windows
-from openclap.text_cache import TextEmbeddingCache
 
 if TYPE_CHECKING:
     from typing import Unpack  # Python 3.11
@@ -44,10 +39,6 @@ if TYPE_CHECKING:
     from openclap.options import DescribeKeywords
 
 __all__ = ["CLAP", "Precision"]
-
-Precision: TypeAlias = Literal["float32", "int8", "bfloat16", "float16"]
-
-CACHED_TEXTS = 4096  # vectors of prompts in memory: 8 MB at E = 512
 
 
 class CLAP:
@@ -68,12 +59,14 @@ class CLAP:
         model: CLAPModel | None = None,
         translator: Translator | None = None,
     ) -> None:
+        self.checkpoint: Checkpoint = checkpoint  # as it was loaded: configuration, weights, tokenizer file, source
         self.config: CLAPConfig = checkpoint.config
+        self.front_end: FrontEnd = self.config.front_end  # the settings of this model's log-mels
+        self.name: str = checkpoint.config.name
         self.source: str = checkpoint.source
         self._runtime = Runtime(checkpoint, backend, model)
         self._audio = AudioEmbedder(self._runtime)
         self._text = TextEmbedder(self._runtime, translator or Translator())
-        self._prompts = TextEmbeddingCache(CACHED_TEXTS)
         self._arguments: dict[str, Any] | None = None  # of from_pretrained
 
     # -- making ------------------------------------------------------------------------------------
@@ -121,33 +114,17 @@ class CLAP:
         ------
         UnknownModel, ModelNotHere, BadCheckpoint, UnsafeCheckpoint, MissingExtra
         """
-        if precision not in get_args(Precision):
-            raise UsageError(f"precision is {precision!r}; choose {', '.join(get_args(Precision))}")
         translator = Translator(translate)
-        checkpoint = load_checkpoint(name_or_path)
-        if max_tokens is not None:
-            checkpoint = replace(checkpoint, config=checkpoint.config.with_max_tokens(max_tokens))
-        half = precision if precision in ("bfloat16", "float16") else None
-        backend_chosen = backends.choose_backend(checkpoint, backend=backend, device=device, threads=threads, half=half)
-        clap = cls(checkpoint, backend_chosen, translator=translator)
+        chosen: dict[str, Any] = {"backend": backend, "device": device, "threads": threads, "precision": precision}
+        checkpoint, computes = choose_checkpoint(name_or_path, **chosen, max_tokens=max_tokens)
+        clap = cls(checkpoint, computes, translator=translator)
         clap._runtime.threads = threads
+        name = os.fspath(name_or_path)
         if calibration is None:
-            name = os.path.abspath(name_or_path) if Path(name_or_path).exists() else os.fspath(name_or_path)
-            clap._arguments = {
-                "name_or_path": name,
-                "backend": backend,
-                "device": device,
-                "threads": threads,
-                "precision": precision,
-                "translate": translator.choice,
-                "max_tokens": max_tokens,
-            }
-        for finding in clap.examine(requested=os.fspath(name_or_path)):
-            message = f"{os.fspath(name_or_path)}: {finding.what}; {finding.advice}"
-            if strict:
-                raise BadCheckpoint(message)
-            warnings.warn(message, ModelWarning, stacklevel=2)
-        backend_chosen.set_fingerprint(clap.fingerprint)
+            more = {"translate": translator.choice, "max_tokens": max_tokens}
+            clap._arguments = {"name_or_path": lasting_name(name), **chosen, **more}
+        report_findings(name, clap.examine(requested=name), strict=strict)
+        computes.set_fingerprint(clap.fingerprint)
         if precision == "int8":
             use_int8(clap._runtime, clap._audio, clap.fingerprint, calibration)
         return clap
@@ -167,22 +144,7 @@ class CLAP:
         `tokenizer` is a `tokenizer.json`; without one the model embeds audio only. The same `seed` gives the same
         weights. Embeddings are always those of the current weights of `clap.model`.
         """
-        backends.require_torch("a model with random weights is made by torch")
-        import torch
-
-        from openclap.backends.torch_backend import TorchBackend
-        from openclap.models.clap import CLAPModel
-
-        if not isinstance(config, CLAPConfig):
-            config = CLAPConfig.from_dict(dict(config))
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            model = CLAPModel(config).eval()
-        file = None if tokenizer is None else Path(tokenizer)
-        checkpoint = Checkpoint(
-            config, Weights(entries_from_arrays(model.arrays())), file, f"random weights, seed {seed}"
-        )
-        return cls(checkpoint, TorchBackend(model, device=device, threads=threads), model=model)
+        return cls(**make_random(config, tokenizer=tokenizer, seed=seed, device=device, threads=threads))
 
     def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
         """Write safetensors, config.json and tokenizer.json; `from_pretrained(folder)` reloads them bit for bit."""
@@ -203,11 +165,6 @@ class CLAP:
     # -- facts ---------------------------------------------------------------------------------------
 
     @property
-    def name(self) -> str:
-        """The checkpoint's name."""
-        return self.config.name
-
-    @property
     def model(self) -> CLAPModel:
         """The torch module in eval mode: that of the torch backend, else built from the checkpoint at first use."""
         return self._runtime.model
@@ -218,16 +175,6 @@ class CLAP:
         return self._runtime.backend
 
     @property
-    def checkpoint(self) -> Checkpoint:
-        """The loaded checkpoint: configuration, weights, tokenizer file, source."""
-        return self._runtime.checkpoint
-
-    @property
-    def front_end(self) -> FrontEnd:
-        """The settings of this model's log-mels."""
-        return self.config.front_end
-
-    @property
     def logit_scale(self) -> float:
         """The factor of cosines before a softmax."""
         return self._runtime.logit_scale
@@ -235,14 +182,14 @@ class CLAP:
     @property
     def fingerprint(self) -> str:
         """16 hex digits that differ between models: a hash of architecture, front end and weights."""
-        return self._health().fingerprint
+        return self._runtime.health(self.encode_text).fingerprint
 
     def examine(self, *, requested: str = "", fresh: bool = False) -> tuple[Finding, ...]:
         """Find faults of this checkpoint: broken weights, texts that collapse to one vector, copies known to be bad.
 
         The result for the same files is cached; `fresh` examines them again.
         """
-        return self._health(requested=requested, fresh=fresh).findings
+        return self._runtime.health(self.encode_text, requested=requested, fresh=fresh).findings
 
     @property
     def tokenizer(self) -> Tokenizer:
@@ -265,7 +212,7 @@ class CLAP:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """A pickled model is loaded anew by the receiving process, with the arguments of `from_pretrained`."""
-        return _reload, (self.recipe(),)
+        return partial(CLAP.from_pretrained, **self.recipe()), ()
 
     def __repr__(self) -> str:
         return (
@@ -341,11 +288,9 @@ class CLAP:
         Times are those that a player shows: a sound that starts at 12 s of its video has silence before it.
         `track` as in `encode_audio`.
         """
-        one = limit(require_one(sound), track=track)
-        (found,) = self.encode_each([one], window=window, hop=hop, batch_size=batch_size)
-        if isinstance(found, SoundError):
-            raise found
-        return found
+        return self._audio.embed_windows(
+            limit(require_one(sound), track=track), window=window, hop=hop, batch_size=batch_size
+        )
 
     def clips(self, sound: Sound, *, long: Long = "auto") -> Iterator[Clip | WindowClip]:
         """The clips of one sound, decoded one by one. The model is not used, so any thread may call this.
@@ -371,8 +316,12 @@ class CLAP:
         LanguageWarning
             A text is cut after `max_tokens` of `from_pretrained` (77 tokens). Given once, for the first such text.
         """
-        check_batch_size(batch_size)
+        check_count(batch_size, "batch_size")
         return self._text.embed(self._text.in_english(texts), batch_size)
+
+    def encode_labels(self, labels: Sequence[str], *, template: str = DEFAULT_TEMPLATE) -> Vectors:
+        """Embed labels, each in its prompt → float32 (M, E), unit rows; what was embedded is remembered."""
+        return self._text.embed_prompts(fill_template(template, self._text.in_english(labels)))
 
     def in_english(self, texts: str | Sequence[str]) -> list[str]:
         """The text that the text tower gets for each text: English unchanged, Chinese translated as `translate` says.
@@ -392,8 +341,7 @@ class CLAP:
     def unknown_words(self, texts: str | Sequence[str]) -> list[UnknownWord]:
         """The words of texts that this model was never taught, each with known ones that are spelt like it.
 
-        Only a text tower that reads whole words, as mini's, can say so; RoBERTa, BERT and CLIP read any word from its
-        pieces. Chinese is translated first, see `in_english`.
+        Only a text tower that reads whole words, as mini's, has such words; others read any word from its pieces.
         """
         return self._text.unknown_words(as_text_list(texts))
 
@@ -405,11 +353,8 @@ class CLAP:
 
     def match(self, sound: Sound | Vectors, texts: str | Sequence[str], *, track: int | None = None) -> list[Match]:
         """The cosine of each text with one sound, or with its embedding (E,); `track` as in `encode_audio`."""
-        many = as_text_list(texts)
-        if not many:
-            raise UsageError("no text to match with; give at least one")
-        self._text.warn_of_unknown_words(many)
-        scores = self.similarity(self._row_of(sound, track), self.encode_text(many))[0]
+        many = self._text.known_texts(texts, "no text to match with")
+        scores = self.similarity(self._audio.row_of(sound, track), self.encode_text(many))[0]
         return [Match(text, float(score)) for text, score in zip(many, scores, strict=True)]
 
     def classify(
@@ -426,14 +371,9 @@ class CLAP:
         exp(logit_scale) * cosine. Scores sum to 1 whatever is heard: they say which label fits best, not whether any
         does. Prompts are embedded once and cached. `track` as in `encode_audio`.
         """
-        many = as_text_list(labels)
-        if not many:
-            raise UsageError("no label to choose from; give at least one")
-        self._text.warn_of_unknown_words(many)
-        check_template(template)
-        filled = [template.replace("{}", label) for label in self._text.in_english(many)]
-        prompts = self._prompts.embed(filled, self.encode_text, self._runtime.state)
-        return rank_labels(many, self.similarity(self._row_of(sound, track), prompts)[0], self.logit_scale)
+        many = self._text.known_texts(labels, "no label to choose from")
+        cosines = self.similarity(self._audio.row_of(sound, track), self.encode_labels(many, template=template))[0]
+        return rank_labels(many, cosines, self.logit_scale)
 
     def describe(
         self,
@@ -455,23 +395,7 @@ class CLAP:
         track
             As in `encode_audio`.
         **options
-            `threshold`, `top`, `alike`, `captions`, `nearest`, `language`: fields of `openclap.options.DescribeOptions`.
+            `threshold`, `top`, `alike`, `captions`, `nearest`, `language`: see `openclap.options.DescribeOptions`.
         """
-        encode = partial(self._prompts.embed, encode=self.encode_text, state=self._runtime.state)
-        describer = Describer(self, labels, writer=writer, encode=encode, track=track, **options)
+        describer = Describer(self, labels, writer=writer, encode=self._text.embed_prompts, track=track, **options)
         return describer(require_one(sound))
-
-    # -- private -------------------------------------------------------------------------------------
-
-    def _row_of(self, sound: Sound | Vectors, track: int | None) -> Vectors:
-        """The row (1, E) of a sound, or of the embedding that stands for it."""
-        if is_embedding(sound, self.config.embedding):
-            return np.asarray(sound, np.float32)[None]
-        return self.encode_audio(require_one(sound), track=track)  # type: ignore[arg-type]
-
-    def _health(self, *, requested: str = "", fresh: bool = False) -> Health:
-        return self._runtime.health(self.encode_text, requested=requested, fresh=fresh)
-
-
-def _reload(arguments: dict[str, Any]) -> CLAP:
-    return CLAP.from_pretrained(**arguments)

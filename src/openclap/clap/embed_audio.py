@@ -15,13 +15,15 @@ from openclap.audio.clips import Clip, WindowClip, make_clip, make_windows
 from openclap.audio.decode_limits import limit
 from openclap.audio.load import Sound, is_sound
 from openclap.clap.runtime import Runtime
+from openclap.clap.similarity import is_embedding
+from openclap.config.checks import check_count
 from openclap.errors import SoundError, UsageError
 from openclap.normalization import Vectors, normalize_rows
 from openclap.pipeline import embed_each
 from openclap.progress import with_progress
 from openclap.results import Windows
 
-__all__ = ["BATCH", "AudioEmbedder", "Long", "as_list", "check_batch_size", "require_one"]
+__all__ = ["BATCH", "AudioEmbedder", "Long", "as_list", "require_one"]
 
 Long: TypeAlias = Literal["auto", "windows", "fusion", "head"]
 
@@ -73,6 +75,20 @@ class AudioEmbedder:
             else:
                 yield Windows(np.array(sound.start), np.array(sound.end), np.stack(sound.rows))
 
+    def embed_windows(self, sound: Sound, *, window: float, hop: float, batch_size: int) -> Windows:
+        """As `CLAP.encode_windows`."""
+        (found,) = self.embed_each([sound], window=window, hop=hop, batch_size=batch_size)
+        if isinstance(found, SoundError):
+            raise found
+        return found
+
+    def row_of(self, sound: Sound | Vectors, track: int | None) -> Vectors:
+        """The row (1, E) of one sound, or of the embedding that stands for it."""
+        if is_embedding(sound, self._runtime.config.embedding):
+            return np.asarray(sound, np.float32)[None]
+        one = limit(require_one(sound), track=track)  # type: ignore[arg-type]
+        return self.embed(one, long="auto", batch_size=BATCH, progress=False)
+
     def clips(self, sound: Sound, long: str) -> Iterator[Clip | WindowClip]:
         """As `CLAP.clips`."""
         return self._clips_of(require_one(sound), self._resolve_long(long))
@@ -111,14 +127,8 @@ class AudioEmbedder:
 
     def _batch_size(self, requested: int) -> int:
         """The batch size that is used: from the default on, it is raised to what the device has room for."""
-        check_batch_size(requested)
+        check_count(requested, "batch_size")
         return max(requested, self._runtime.backend.batch) if requested >= BATCH else requested
-
-
-def check_batch_size(size: int) -> None:
-    """Refuse a batch size that is no whole number from 1 on."""
-    if not isinstance(size, int | np.integer) or isinstance(size, bool) or size < 1:
-        raise UsageError(f"batch_size is {size!r}; it must be a whole number, 1 or more")
 
 
 def as_list(sounds: Sound | Sequence[Sound]) -> list[Sound]:

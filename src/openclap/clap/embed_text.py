@@ -15,11 +15,15 @@ from openclap.errors import LanguageWarning, UsageError
 from openclap.language import Translator, has_foreign
 from openclap.normalization import Vectors
 from openclap.results import UnknownWord
+from openclap.text_cache import TextEmbeddingCache
 
-__all__ = ["TextEmbedder", "as_text_list"]
+__all__ = ["BATCH", "TextEmbedder", "as_text_list"]
 
 
 MOST_UNKNOWN = 10  # words; to find known ones that are spelt like one takes 0.1 s
+
+BATCH = 64  # texts, by default
+CACHED_PROMPTS = 4096  # vectors in memory: 8 MB at E = 512
 
 
 class TextEmbedder:
@@ -28,6 +32,7 @@ class TextEmbedder:
     def __init__(self, runtime: Runtime, translator: Translator) -> None:
         self._runtime = runtime
         self._translator = translator
+        self._prompts = TextEmbeddingCache(CACHED_PROMPTS)
 
     @cached_property
     def tokenizer(self) -> Tokenizer:
@@ -59,15 +64,22 @@ class TextEmbedder:
                 found.setdefault(word, UnknownWord(word, self.tokenizer.nearest_words(word)))
         return list(found.values())
 
-    def warn_of_unknown_words(self, texts: Sequence[str]) -> None:
-        """Warn of words that the model was never taught, at the code that called openclap."""
-        unknown = self.unknown_words(texts)
+    def known_texts(self, texts: str | Sequence[str], nothing: str) -> list[str]:
+        """As `as_text_list`, with a warning, at the code that called openclap, of words that the model was never taught."""
+        many = as_text_list(texts, nothing)
+        unknown = self.unknown_words(many)
         if unknown:
             warnings.warn(
                 f"{self._runtime.config.name} does not know {', '.join(map(str, unknown))}",
                 LanguageWarning,
                 stacklevel=caller_level(),
             )
+        return many
+
+    def embed_prompts(self, texts: Sequence[str]) -> Vectors:
+        """Embed M texts → rows (M, E), each once: what was embedded is remembered until a weight changes."""
+        encode = lambda missing: self.embed(self.in_english(missing), BATCH)
+        return self._prompts.embed(texts, encode, self._runtime.state)
 
     def embed(self, english: Sequence[str], batch_size: int) -> Vectors:
         """Embed M texts in the tower's language → rows (M, E)."""
@@ -77,8 +89,8 @@ class TextEmbedder:
         return np.concatenate([self._runtime.encode_text(*self.tokenizer(batch)) for batch in batches])
 
 
-def as_text_list(texts: str | Sequence[str]) -> list[str]:
-    """One text or several → a list; anything else is refused."""
+def as_text_list(texts: str | Sequence[str], none: str = "") -> list[str]:
+    """One text or several → a list; anything else is refused, as is an empty list where `none` says what is missing."""
     try:
         many = [texts] if isinstance(texts, str) else list(texts)
     except TypeError:
@@ -92,4 +104,6 @@ def as_text_list(texts: str | Sequence[str]) -> list[str]:
             raise UsageError(f"a text holds what is no Unicode: {text!a}; replace those characters") from None
         if not text.strip():
             raise UsageError("a text is empty; describe a sound in words")
+    if none and not many:
+        raise UsageError(f"{none}; give at least one")
     return many

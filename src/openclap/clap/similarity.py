@@ -38,6 +38,18 @@ def check_template(template: str) -> None:
         raise UsageError(f"template {template!r} must hold {{}} once, where the label goes")
 
 
+def fill_template(template: str, labels: Sequence[str]) -> list[str]:
+    """The prompt of each label.
+
+    Raises
+    ------
+    UsageError
+        The template has no place for a label, or several.
+    """
+    check_template(template)
+    return [template.replace("{}", label) for label in labels]
+
+
 def rank_labels(labels: Sequence[str], cosines: Vectors, logit_scale: float) -> list[Label]:
     """Rank labels (M) by their cosines (M,), best first, with the softmax of logit_scale * cosine."""
     exact = cosines.astype(np.float64)

@@ -20,7 +20,7 @@ from openclap.cli.options import (
     Verbs,
     read_lines,
 )
-from openclap.cli.show import bar, emit, exit_if_failed, plain, short, show_each, table, verbosity
+from openclap.cli.show import bar, each_sound, emit, exit_if_failed, plain, short, table, verbosity
 from openclap.errors import UsageError
 from openclap.labels import LANGUAGES, LISTS
 from openclap.labels import labels as packaged
@@ -100,12 +100,13 @@ def classify(
     for one in taught:
         one.check(clap)
 
-    def show(sound: str) -> None:
+    def listen(sound: str) -> tuple[list[Label], list[Detection]]:
         found = clap.classify(sound, names, template=template, track=track)[:top] if names else []
-        heard = detectors.apply_detectors(clap.encode_windows(sound, track=track).embedding, taught) if taught else []
-        _show_labels(sound, found, heard, as_json=as_json)
+        windows = clap.encode_windows(sound, track=track).embedding if taught else None
+        return found, [] if windows is None else detectors.apply_detectors(windows, taught)
 
-    show_each(sounds, show)
+    for sound, (found, heard) in each_sound(sounds, listen):
+        _show_labels(sound, found, heard, as_json=as_json)
 
 
 def _classify_with_head(
@@ -116,16 +117,13 @@ def _classify_with_head(
 
     head = load_head(file)
     head.check(clap)
-
-    def show(sound: str) -> None:
-        found = classify_with_head(clap, limit(sound, track=track), head)[:top]
+    listen = lambda sound: classify_with_head(clap, limit(sound, track=track), head)[:top]
+    for sound, found in each_sound(sounds, listen):
         if as_json:
             emit([{"sound": sound, "labels": [guess.to_dict() for guess in found]}])
         else:
             rows = [(f"{100 * x.probability:.1f} %", bar(x.probability), plain(x.label)) for x in found]
             table(plain(short(sound)), ("probability", "", "label"), rows, right=("probability",))
-
-    show_each(sounds, show)
 
 
 def _show_labels(sound: str, found: list[Label], heard: list[Detection], *, as_json: bool) -> None:

@@ -24,13 +24,13 @@ from openclap.cli.options import (
 )
 from openclap.cli.show import (
     bar,
+    each_sound,
     emit,
     exit_if_failed,
     out,
     plain,
     print_uncalibrated,
     short,
-    show_each,
     span,
     table,
     verbosity,
@@ -105,15 +105,11 @@ def _each(describer: Describer, sounds: list[str], as_json: bool) -> None:
 
     found = find_sounds(sounds)
     require_sounds(found)
-
-    def show(path: Path) -> None:
-        made = describer(path)
+    for path, made in each_sound(found.files, describer, found.unreadable):
         if as_json:
             emit([{"sound": str(path), **made.to_dict()}])
         else:
             _show(str(path), made)
-
-    show_each(found.files, show, found.unreadable)
 
 
 def _show(path: str, made: Description) -> None:
@@ -149,16 +145,17 @@ def _timelines(
     found = find_sounds(sounds)
     require_sounds(found)
 
-    def show(path: Path) -> None:
+    def write(path: Path) -> list[Span]:
         spans = timeline(describer, path, **vars(options))
         for file in output:
             if file.suffix.lower() == ".png":
                 draw_timeline(limit(path, track=describer.track), spans, file, title=path.name)
             else:
                 write_timeline(spans, file, str(path))
-        _show_timeline(str(path), spans, describer, as_json)
+        return spans
 
-    show_each(found.files, show, found.unreadable)
+    for path, spans in each_sound(found.files, write, found.unreadable):
+        _show_timeline(str(path), spans, describer, as_json)
 
 
 def _show_timeline(path: str, spans: list[Span], describer: Describer, as_json: bool) -> None:

@@ -1,7 +1,7 @@
 """Options that several verbs share, each declared once, and the model and the lists that they name.
 
-A verb may have a parameter that is a class of options, of `openclap.options` or of this module: it stands for a flag for
-each field, and the verb gets an object of the class.
+A verb may have a parameter that is a class of options, of `openclap.options` or of this module: it stands for a flag
+for each field, and the verb gets an object of the class.
 """
 
 from __future__ import annotations
@@ -194,7 +194,7 @@ def _with_common_options(verb: Callable[..., None]) -> Callable[..., None]:
 
 
 def _flags_of(kind: Any) -> Iterator[inspect.Parameter]:
-    """The parameters of a verb that a class of options stands for: one for each field that the command line can ask for."""
+    """The parameters that a class of options stands for: one for each field that the command line can ask for."""
     for name, hint in get_type_hints(kind, include_extras=True).items():
         if is_dataclass(hint):
             yield from _flags_of(hint)

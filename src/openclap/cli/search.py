@@ -202,7 +202,8 @@ def _what_to_find(query: str | None, sound: Path | None, detector: str | None, v
     parts = [part for part in (query, sound, taught) if part is not None]
     if not parts:
         raise UsageError(
-            f'say what to look for:  openclap {verb} "a dog barking"  or  openclap {verb} --sound FILE or --detector NAME'
+            f'say what to look for:  openclap {verb} "a dog barking"  or  openclap {verb} --sound FILE,  or  --detector'
+            " NAME"
         )
     return parts if len(parts) > 1 else parts[0], title_of(parts)
 

@@ -9,7 +9,7 @@ import re
 import shlex
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -28,6 +28,7 @@ from openclap.results import Failure, MissingFolder, UnknownWord
 __all__ = [
     "HINTS",
     "bar",
+    "each_sound",
     "emit",
     "err",
     "exit_if_failed",
@@ -40,7 +41,6 @@ __all__ = [
     "print_uncalibrated",
     "print_unknown",
     "short",
-    "show_each",
     "span",
     "table",
     "use_any_terminal",
@@ -48,7 +48,8 @@ __all__ = [
     "warn_in_one_line",
 ]
 
-T = TypeVar("T")
+S = TypeVar("S")
+R = TypeVar("R")
 
 # no emoji, as a file name may hold :dog:; what is piped is not folded at the width of a terminal
 out = Console(
@@ -169,16 +170,23 @@ def exit_if_failed(failed: Sequence[Failure]) -> None:
         raise typer.Exit(1)
 
 
-def show_each(sounds: Iterable[T], show: Callable[[T], None], unreadable: Sequence[Failure] = ()) -> None:
-    """Show each sound; print those that cannot be used, and what was `unreadable`, and leave with exit code 1 then."""
-    failed = bool(unreadable)
+def each_sound(
+    sounds: Iterable[S], work: Callable[[S], R], unreadable: Sequence[Failure] = ()
+) -> Iterator[tuple[S, R]]:
+    """Do something with each sound → the sounds that could be used, with what came of them.
+
+    The others are printed, as are those that were `unreadable` before; where there are any, the exit code is 1.
+    """
+    failed = False
     for sound in sounds:
         try:
-            show(sound)
+            made = work(sound)
         except SoundError as error:
             failed = True
             print_error(error)
-    print_failures(unreadable)
+        else:
+            yield sound, made
+    exit_if_failed(unreadable)
     if failed:
         raise typer.Exit(1)
 

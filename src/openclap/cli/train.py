@@ -69,9 +69,7 @@ def distill(
         _tell(tagged, as_json)
         return
     report = run(config, resume=resume, progress=verbosity.progress)
-    from openclap.train.distributed import is_first
-
-    if report.agreement is not None and not as_json and is_first():
+    if report.agreement is not None and not as_json:
         _show(report.agreement)
     _tell(report, as_json)
 

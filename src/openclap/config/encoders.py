@@ -27,19 +27,17 @@ class Encoder:
 
     `kind`, `config` and `module` must be given. What else is left out cannot be done, and a sentence says so.
 
-    ============ ============================================= ===================================================
-    function     of sounds                                     of texts
-    ============ ============================================= ===================================================
-    module       (config, FrontEnd, fusion or None) → a module (config) → a module with
-                 with `forward(mel, longer, augment)`:         `forward(ids, mask)`:
-                 mels (B, V, T, F) in dB → (B, D)              (B, L) each → (B, D)
-    weights      (config, FrontEnd, fusion or None) → shapes   (config) → shapes
-    graph        (Graph, CLAPConfig) → an OpenVINO model       the same, of embedded tokens (B, L, D)
-    numpy                                                      (config, Weights, ids, mask) → (B, D)
-    embed_tokens                                               (config, Weights, ids) → (B, L, D)
-    smaller      (config, Keep) → that of the pruned tower     the same
-    units        (config, the pruned one, fusion) → Units      (config, the pruned one) → Units
-    ============ ============================================= ===================================================
+        function      of sounds                                   of texts
+        ────────────  ──────────────────────────────────────────  ─────────────────────────────────────
+        module        (config, FrontEnd, fusion or None)          (config)
+                      → a module; forward(mel, longer, augment)   → a module; forward(ids, mask)
+                      takes mels (B, V, T, F) in dB → (B, D)      takes (B, L) each → (B, D)
+        weights       (config, FrontEnd, fusion or None)          (config) → shapes by name
+        graph         (Graph, CLAPConfig) → an OpenVINO model     the same, of embedded tokens (B, L, D)
+        numpy                                                     (config, Weights, ids, mask) → (B, D)
+        embed_tokens                                              (config, Weights, ids) → (B, L, D)
+        smaller       (config, Keep) → that of the pruned tower   the same
+        units         (config, the pruned one, fusion) → Units    (config, the pruned one) → Units
     """
 
     kind: str  # its name in config.json
@@ -91,8 +89,12 @@ class Encoders(dict[str, Encoder]):
         for point in _entry_points().select(name=kind):
             package = f"{point.dist.name} {point.dist.version}"
             encoder = _resolve(point.value, kind, package)
-            if not isinstance(encoder, Encoder) or encoder.kind != kind or not isinstance(encoder.config, type):
-                raise ModelError(f"{point.value} of {package} is no Encoder of kind {kind!r}; update that package")
+            of_kind = isinstance(encoder, Encoder) and encoder.kind == kind and isinstance(encoder.config, type)
+            if not of_kind or not issubclass(encoder.config, AudioConfig | AnyTextConfig):
+                raise ModelError(
+                    f"{point.value} of {package} is no Encoder of kind {kind!r} whose configuration derives from"
+                    " AudioConfig or AnyTextConfig; update that package"
+                )
             if issubclass(encoder.config, self._base):
                 return self.setdefault(kind, replace(encoder, package=package))
         raise BadCheckpoint(

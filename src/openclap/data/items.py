@@ -90,6 +90,16 @@ class Item:
         """Where the sound is, for messages: the path of a file, else the key."""
         return str(self.sound) if isinstance(self.sound, Path) else self.key
 
+    @property
+    def file_facts(self) -> list[int]:
+        """Size and time (ns) of the file that the sound lies in; none where it lies in no file, or that is missing."""
+        file = self.sound if isinstance(self.sound, Path) else getattr(self.sound, "tar", None)
+        try:
+            facts = None if file is None else file.stat()
+        except OSError:  # reading the sound will tell
+            facts = None
+        return [] if facts is None else [facts.st_size, facts.st_mtime_ns]
+
     def read(self) -> Sound:
         """The sound as `openclap.audio.load` takes it, not decoded yet.
 

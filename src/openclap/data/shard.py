@@ -72,17 +72,9 @@ def _sound_state(item: Item) -> list[Any]:
     sound = item.sound
     if isinstance(sound, bytes):
         return [hashlib.blake2b(sound, digest_size=16).hexdigest()]
-    path = sound if isinstance(sound, Path) else getattr(sound, "tar", None)
-    try:
-        found = path.stat() if path is not None else None
-    except OSError:
-        found = None
-    place = [
-        getattr(sound, "offset", None),
-        getattr(sound, "row", None),
-        getattr(getattr(sound, "dataset", None), "_fingerprint", None),
-    ]
-    return [*place, found.st_size, found.st_mtime_ns] if found is not None else place
+    dataset = getattr(sound, "dataset", None)
+    place = [getattr(sound, "offset", None), getattr(sound, "row", None), getattr(dataset, "_fingerprint", None)]
+    return [*place, *item.file_facts]
 
 
 @dataclass(frozen=True)

@@ -55,7 +55,7 @@ class Describer:
     track
         Which track of files that hold several; None: as `CLAP.encode_audio`.
     **options
-        `threshold`, `top`, `alike`, `captions`, `nearest`, `language`: fields of `openclap.options.DescribeOptions`.
+        `threshold`, `top`, `alike`, `captions`, `nearest`, `language`: see `openclap.options.DescribeOptions`.
 
     Raises
     ------

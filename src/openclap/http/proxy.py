@@ -55,14 +55,11 @@ class TrustedProxies:
     """
 
     def __init__(self, addresses: Sequence[str]) -> None:
-        self.addresses = tuple(addresses)
         try:
             self._networks = [ipaddress.ip_network(address, strict=False) for address in addresses]
         except ValueError as error:
             raise UsageError(f"{error}; give the address of a proxy as 127.0.0.1 or 10.0.0.0/8") from None
-
-    def __bool__(self) -> bool:
-        return bool(self._networks)
+        self.addresses = [str(network) for network in self._networks]  # uvicorn takes 10.1.2.3/8 for a name
 
     def __contains__(self, host: object) -> bool:
         try:
@@ -86,8 +83,7 @@ class ProxyHeaders:
 
         self._prefix = check_prefix(prefix)
         self._proxies = proxies
-        self._app = app
-        self._forwarded = ProxyHeadersMiddleware(app, list(proxies.addresses))  # type: ignore[arg-type]
+        self._app: App = ProxyHeadersMiddleware(app, proxies.addresses)  # type: ignore[arg-type, assignment]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Correct the scope of one request or handshake, and pass it on."""
@@ -104,8 +100,7 @@ class ProxyHeaders:
         inner = {**scope, "headers": headers}
         if prefix:
             inner |= _add_prefix(prefix, scope)
-        app: App = self._forwarded if known else self._app  # type: ignore[assignment]
-        await app(inner, receive, send)
+        await self._app(inner, receive, send)
 
 
 def _add_prefix(prefix: str, scope: Scope) -> Scope:

@@ -19,7 +19,7 @@ Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 
 
 class FilterOptions(TypedDict, total=False):
-    """The fields of a `SearchFilter` as keywords of `Library.search` and `Library.recommend`; the last three by old names."""
+    """The fields of a `SearchFilter` as keywords of `Library.search` and `recommend`; the last three by old names."""
 
     within: Paths | None
     path: str | None

@@ -9,24 +9,23 @@ from __future__ import annotations
 
 import os
 import threading
-import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from openclap.confidence import ReferenceBank, confidence_curves, reference_bank
-from openclap.errors import Hint, LibraryError, LibraryWarning, UsageError
-from openclap.library import indexing, maintenance
+from openclap.config.checks import check_count
+from openclap.errors import UsageError
+from openclap.library import indexing, maintenance, model_identity
 from openclap.library.duplicates import find_duplicates
 from openclap.library.filtering import FilterOptions, Paths, check_tags, list_paths, normalize_tag, resolve_filter
 from openclap.library.index_progress import Progress
-from openclap.library.model_identity import claim_store, current_model_name, needs_reembedding, refuse_other_model
 from openclap.library.moments import find_moments, judge_of
-from openclap.library.query import Query, check_count, embed_query, texts_of
+from openclap.library.query import Query, embed_query, texts_of
 from openclap.library.ray_cluster import cluster_spread
 from openclap.library.recommend import recommend
 from openclap.library.reembed import merge_reports, reembed
@@ -52,7 +51,6 @@ class Library:
     def __init__(self, store: Store, model: CLAP | None) -> None:
         self._store = store
         self._model = model
-        self._reference: ReferenceBank | None = None
         self._warned = False  # that it was made with an earlier front end
 
     @classmethod
@@ -74,7 +72,7 @@ class Library:
         """
         library = cls(open_store(path_or_uri), model)
         if model is not None:
-            refuse_other_model(library._store, library._store.model_identity(), model)
+            model_identity.refuse_other_model(library._store, library._store.model_identity(), model)
         return library
 
     # -- adding --------------------------------------------------------------------------------------
@@ -128,7 +126,7 @@ class Library:
         clap = self._need_model()
         check_tags(tags)
         spread = None if engine == "local" else cluster_spread(self._store, clap)
-        stale = needs_reembedding(self._store.model_identity(), clap)
+        stale = model_identity.needs_reembedding(self._store.model_identity(), clap)
         if stale and keep:
             return AddReport()  # `_check` warns of it
         before = reembed(self._store, clap, progress=progress, prune=prune) if stale else None
@@ -136,7 +134,7 @@ class Library:
             self._store,
             clap,
             list_paths(paths),
-            claim=partial(claim_store, self._store, clap),
+            claim=partial(model_identity.claim_store, self._store, clap),
             tags=[normalize_tag(tag) for tag in tags],
             exclude=exclude,
             keep=keep,
@@ -157,7 +155,7 @@ class Library:
         look; one that cannot be used is reported once, and again when it changes.
         """
         clap = self._need_model()
-        if needs_reembedding(self._store.model_identity(), clap):
+        if model_identity.needs_reembedding(self._store.model_identity(), clap):
             reembed(self._store, clap)
         normal = [normalize_tag(tag) for tag in tags]
         yield from watch_folder(self._store, clap, list_paths(paths), every=every, tags=normal, exclude=exclude)
@@ -300,7 +298,7 @@ class Library:
             windows.
         """
         vector = self._vector(query, (), k)
-        opened = None if served is None else partial(self._open_served, served)
+        opened = None if served is None else lambda path: served.open(path, self.versions([path]).get(path))
         clap = self._need_model()
         found = find_moments(
             self._store,
@@ -347,7 +345,11 @@ class Library:
     def stats(self) -> dict[str, Any]:
         """What the library holds: files, windows, seconds, bytes, and the present name of the model that made it."""
         maker = self._store.model_identity()
-        known = {**maker, "model": current_model_name(maker)} if maker else {"model": None, "fingerprint": None}
+        known = (
+            {**maker, "model": model_identity.current_model_name(maker)}
+            if maker
+            else {"model": None, "fingerprint": None}
+        )
         return {"path": self._store.place, **self._store.stats(), **known}
 
     # -- maintenance -------------------------------------------------------------------------------------
@@ -376,9 +378,6 @@ class Library:
 
     # -- inside --------------------------------------------------------------------------------------
 
-    def _open_served(self, served: ServedFiles, path: str) -> BinaryIO:
-        return served.open(path, self.versions([path]).get(path))
-
     def _vector(self, query: Query, without: Sequence[str], k: int) -> Any:
         """The query's unit vector, after `_check`."""
         return embed_query(self._check(k), query, without)
@@ -391,26 +390,13 @@ class Library:
         UsageError, LibraryError, LibraryMismatch
             `k` is not a positive number, there is no model or another one made the library, or it holds no sounds.
         """
-        check_count(k)
+        check_count(k, "k")
         clap = self._need_model()
-        maker = self._store.model_identity()
-        refuse_other_model(self._store, maker, clap)
-        if needs_reembedding(maker, clap) and not self._warned:
-            self._warned = True
-            warnings.warn(
-                f"{self._store.place} was made with an earlier front end of {clap.name}, and is searched as it is;"
-                " indexing its folders again reads its files anew",
-                LibraryWarning,
-                stacklevel=4,
-            )
-        if not maker or next(self._store.files(), None) is None:
-            raise LibraryError(f"{self._store.place} holds no sounds yet", Hint("fill"))
+        self._warned = model_identity.check_maker(self._store, clap, warned=self._warned)
         return clap
 
     def _bank(self) -> ReferenceBank:
-        if self._reference is None:
-            self._reference = reference_bank(self._need_model())
-        return self._reference
+        return reference_bank(self._need_model())
 
     def _need_model(self) -> CLAP:
         if self._model is None:

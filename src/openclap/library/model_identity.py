@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import asdict
 from typing import Any
 
 from openclap.checkpoints.presets import maker_display_name, use_maker
 from openclap.clap import CLAP
 from openclap.config import FrontEnd
-from openclap.errors import Hint, LibraryMismatch
+from openclap.errors import Hint, LibraryError, LibraryMismatch, LibraryWarning
 from openclap.library.indexing import HOP, WINDOW
 from openclap.store import Store
 
 __all__ = [
+    "check_maker",
     "claim_store",
     "current_model_name",
     "has_same_front_end",
@@ -88,6 +90,29 @@ def refuse_other_model(store: Store, maker: dict[str, Any], clap: CLAP) -> None:
     )
     error.maker = maker_display_name(*facts)
     raise error
+
+
+def check_maker(store: Store, clap: CLAP, *, warned: bool) -> bool:
+    """Whether the user was warned that an earlier front end of this model made a store; `warned`: before already.
+
+    Raises
+    ------
+    LibraryMismatch, LibraryError
+        Another model made the store, or it holds no sounds.
+    """
+    maker = store.model_identity()
+    refuse_other_model(store, maker, clap)
+    stale = needs_reembedding(maker, clap)
+    if stale and not warned:
+        warnings.warn(
+            f"{store.place} was made with an earlier front end of {clap.name}, and is searched as it is;"
+            " indexing its folders again reads its files anew",
+            LibraryWarning,
+            stacklevel=5,
+        )
+    if not maker or next(store.files(), None) is None:
+        raise LibraryError(f"{store.place} holds no sounds yet", Hint("fill"))
+    return stale
 
 
 def current_model_name(maker: dict[str, Any]) -> str:

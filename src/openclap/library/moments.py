@@ -28,8 +28,9 @@ from openclap.audio.decode_limits import DecodeLimits, LimitedSound, limit, spli
 from openclap.audio.load import Sound, cut, sound_name
 from openclap.clap import CLAP
 from openclap.confidence import ReferenceBank, has_own_curves, reference_bank
+from openclap.config.checks import check_count
 from openclap.errors import SoundError
-from openclap.library.query import Query, check_count, embed_query, has_words
+from openclap.library.query import Query, embed_query, has_words
 from openclap.library.reachability import is_reachable, nearest_reachable
 from openclap.results import Moment, Ranked
 from openclap.store import SearchFilter, Store
@@ -72,7 +73,7 @@ def moments_in(
     of 1 s every quarter of a second, which finds short sounds and exact edges. `track` chooses one of several tracks of
     sound, counted from 1.
     """
-    check_count(k)
+    check_count(k, "k")
     vector = embed_query(clap, query)
     sound, (source, _) = limit(sound, track=track), split_limits(sound)
     spans = clap.encode_windows(sound, window=window, hop=hop)
@@ -81,7 +82,8 @@ def moments_in(
     judge = judge_of(reference_bank(clap), query, vector)
     if not fine:
         return take_best(merge_windows(name, spans.start, spans.end, score, judge(spans.embedding)), k)
-    chosen = score >= min((score.mean() + score.max()) / 2, np.sort(score)[-_candidates(len(score))])
+    count = min(len(score), max(FEWEST, round(CANDIDATES * len(score))))
+    chosen = score >= min((score.mean() + score.max()) / 2, np.sort(score)[-count])
     found = join_windows(name, spans.start[chosen], spans.end[chosen], score[chosen], judge(spans.embedding[chosen]))
     return take_best(refine_moments(clap, sound, vector, found, judge), k)
 
@@ -200,8 +202,3 @@ def _refine_moment(moment: Moment, start: Seconds, end: Seconds, score: Vector, 
         replace(run, start=round(moment.start + run.start, 3), end=round(moment.start + run.end - PAUSE, 3))
         for run in runs
     ]
-
-
-def _candidates(windows: int) -> int:
-    """How many of so many coarse windows get the finer look."""
-    return min(windows, max(FEWEST, round(CANDIDATES * windows)))

@@ -21,7 +21,7 @@ from openclap.detector import Detector
 from openclap.errors import UsageError
 from openclap.normalization import normalize_rows
 
-__all__ = ["Query", "check_count", "embed_query", "has_words", "parse_query", "texts_of"]
+__all__ = ["Query", "embed_query", "has_words", "parse_query", "texts_of"]
 
 Vector: TypeAlias = npt.NDArray[np.float32]
 Query: TypeAlias = str | Sound | Vector | Detector | Sequence[str | Sound | Vector | Detector]
@@ -30,12 +30,6 @@ Query: TypeAlias = str | Sound | Vector | Detector | Sequence[str | Sound | Vect
 PUSH = 0.5
 NOT = re.compile(r"""(?:^|\s)[-－](?:["“]([^"”]+)["”]|(\S+))""")
 AND = re.compile("\\s\\+\\s|＋|(?<=[\u4e00-\u9fff])\\+|\\+(?=[\u4e00-\u9fff])")  # Chinese needs no spaces around +
-
-
-def check_count(k: int) -> None:
-    """Refuse a number of results that is not a positive whole number."""
-    if not isinstance(k, int | np.integer) or isinstance(k, bool) or k < 1:
-        raise UsageError(f"k is {k!r}; it must be a whole number, 1 or more")
 
 
 def parse_query(words: str) -> tuple[list[str], list[str]]:

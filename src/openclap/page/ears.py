@@ -18,6 +18,7 @@ import numpy as np
 
 from openclap.clap import CLAP
 from openclap.clap.chunked_embedding import ChunkedEmbedder, Clips
+from openclap.clap.similarity import rank_labels
 from openclap.normalization import Vectors
 from openclap.results import Label, Match
 
@@ -83,15 +84,14 @@ class Turns(ChunkedEmbedder):
 
     def match(self, sound: Any, texts: Sequence[str]) -> list[Match]:
         """As `CLAP.match`."""
-        row = self._row_of(sound)
-        return [one for some in _pieces(texts) for one in self._do(lambda some=some: self._clap.match(row, some))]  # type: ignore[misc]
+        cosines = self._clap.similarity(self._row_of(sound), self.encode_text(texts))[0]
+        return [Match(text, float(cosine)) for text, cosine in zip(texts, cosines, strict=True)]
 
     def classify(self, sound: Any, labels: Sequence[str]) -> list[Label]:
         """As `CLAP.classify`."""
         row = self._row_of(sound)
-        for some in _pieces(labels):  # their prompts are embedded, and remembered
-            self._do(lambda some=some: self._clap.classify(row, some))  # type: ignore[misc]
-        return self._do(lambda: self._clap.classify(row, labels))
+        rows = [self._do(lambda some=some: self._clap.encode_labels(some)) for some in _pieces(labels)]  # type: ignore[misc]
+        return rank_labels(labels, self._clap.similarity(row, np.concatenate(rows))[0], self._clap.logit_scale)
 
     # -- inside ----------------------------------------------------------------------------------------
 

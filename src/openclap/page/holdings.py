@@ -75,7 +75,8 @@ def build(page: Page) -> None:
         page.on([filler.example.click], runs.with_examples, [], outputs, show_progress="hidden"),
     ]
     page.on([filler.stop.click], runs.stopped, [], [], **STOPPING)
-    page.on([folder.input], partial(_browsed, page), [folder], [folder], show_progress="hidden", **BESIDE)
+    browsed = lambda visit, chosen: gr.update(choices=titles_in(page.desk, chosen))
+    page.on([folder.input], browsed, [folder], [folder], show_progress="hidden", **BESIDE)
     where, holds = viewer.where, viewer.holds
     held = page.computes([where.change], partial(held_in, page), [where], holds, draw_held)
     for each in filled:
@@ -182,10 +183,6 @@ class _Runs:
         run = self._of.get(visit.visitor)
         if run is not None:
             run.stop.set()
-
-
-def _browsed(page: Page, visit: Visit, chosen: str | None) -> Any:
-    return gr.update(choices=titles_in(page.desk, chosen))
 
 
 def _looked(page: Page, visit: Visit) -> Any:

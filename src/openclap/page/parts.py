@@ -150,7 +150,8 @@ class Page:
                         drawn = draw_doing(step, visit.language)
                         yield (None if kept is None else gr.skip()), drawn, gr.update(visible=True)
             except DecodingStopped:
-                yield before, old or draw_stopped(visit.language), gr.update(visible=False)
+                stopped = f'<div class="oc-card"><p>{say("common.stopped", visit.language)}</p></div>'
+                yield before, old or stopped, gr.update(visible=False)
             except Exception:
                 if told:  # else what is there stays
                     yield before, old, gr.update(visible=False)
@@ -224,11 +225,6 @@ def draw_doing(doing: Doing, language: Language) -> str:
     """A line and a bar."""
     said = say(doing.key, language, **doing.values)
     return f'<div class="oc-card"><p>{said}</p>{bar(doing.share, label=f"{100 * doing.share:.0f} %")}</div>'
-
-
-def draw_stopped(language: Language) -> str:
-    """What was stopped shows nothing."""
-    return f'<div class="oc-card"><p>{say("common.stopped", language)}</p></div>'
 
 
 @dataclass(frozen=True)

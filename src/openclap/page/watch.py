@@ -90,7 +90,8 @@ def build(page: Page) -> None:
         **STOPPING,
     )
     quiet: dict[str, Any] = {"show_progress": "hidden", "concurrency_id": "browse"}
-    page.on([fields.source.change], _turned_to, [fields.source], [fields.sound], **quiet)
+    turned_to = lambda visit, source: gr.update(visible=source == RECORDING)
+    page.on([fields.source.change], turned_to, [fields.source], [fields.sound], **quiet)
     page.on([page.language.change], partial(_turned, page), [fields.alerts], [fields.alerts], **quiet)
 
 
@@ -171,10 +172,6 @@ def _stopped(page: Page, visit: Visit) -> None:
     session = page.desk.watches.of_visitor(visit.visitor)
     if session is not None:
         session.end("watch.stopped")
-
-
-def _turned_to(_: Visit, source: str) -> Any:
-    return gr.update(visible=source == RECORDING)
 
 
 def _turned(page: Page, visit: Visit, written: str) -> Any:

@@ -82,12 +82,13 @@ class Request(BaseModel):
 
     def take(self, kind: type[T], **more: Any) -> T:
         """The options of one class that were asked for, and `more` of its fields."""
-        given = {one.name: getattr(self, one.name) for one in fields(kind) if one.name in type(self).model_fields}  # type: ignore[arg-type]
+        names = {one.name for one in fields(kind)}  # type: ignore[arg-type]
+        given = {name: value for name, value in self if name in names}
         return kind(**{**given, **more})
 
 
 def with_options(*kinds: type, **limits: Any) -> Callable[[type[S]], type[S]]:
-    """Give a request a field for each option of some classes that it has not yet; `limits`, by name, are this server's."""
+    """Give a request a field for each option of some classes that it lacks; `limits`, by name, are this server's."""
 
     def extend(schema: type[S]) -> type[S]:
         found: dict[str, Any] = {}
@@ -97,8 +98,8 @@ def with_options(*kinds: type, **limits: Any) -> Callable[[type[S]], type[S]]:
                     continue
                 about = {"ge": option.min, "le": option.max, "description": option.help + SINCE_1970 * option.time}
                 finite = {"allow_inf_nan": False} if "float" in str(wanted) else {}
-                checked = Annotated[wanted, Field(**{**about, **finite, **limits.get(name, {})})]  # type: ignore[valid-type]
-                found[name] = checked, getattr(kind, name)
+                limited: Any = Field(**{**about, **finite, **limits.get(name, {})})
+                found[name] = Annotated[wanted, limited], getattr(kind, name)
         return create_model(schema.__name__, __base__=schema, __doc__=schema.__doc__, __module__=__name__, **found)
 
     return extend

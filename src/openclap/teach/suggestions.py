@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from openclap.errors import UsageError
+from openclap.config.checks import check_count
 from openclap.library.recommend import pick_diverse
 from openclap.library.scan import absolute_path
 from openclap.normalization import Vectors
@@ -56,8 +56,7 @@ def suggest(
     The files in `marked` are left out. A hit's confidence is the detector's probability; the first hits are those that
     teach it most.
     """
-    if k < 1:
-        raise UsageError(f"k is {k!r}; it must be a whole number, 1 or more")
+    check_count(k, "k")
     known = {absolute_path(path) for path in marked}
     hits = [hit for hit in library.search(detector, max(POOL, 20 * k) + len(known)) if hit.path not in known]
     if not hits:

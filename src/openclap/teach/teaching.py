@@ -224,7 +224,7 @@ def teach(
         )
     if not kept[0][0]:
         why = f": {failed[0].path}: {failed[0].error}" if failed else ""
-        raise UsageError(f"no example of {name!r} can be used{why}", Hint("teach"))
+        raise UsageError(f"no example of {name!r} can be used{why}", "give sound files")
     _refuse_copies(*kept)
     drawn: npt.ArrayLike = () if library is None else counter_examples(library, kept[0][1])
     detector = fit(clap, name, kept[0][1], kept[1][1], text=text, drawn=drawn, seed=seed)

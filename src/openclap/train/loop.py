@@ -43,7 +43,7 @@ from openclap.train.initial_model import (
 from openclap.train.mel_cache import MelCache
 from openclap.train.optimizer import MovingAverage, make_optimiser, parameter_groups, schedule, set_learning_rates
 from openclap.train.preflight import check_crop, check_folder, delete_results, explain_out_of_memory, lock_folder
-from openclap.train.progress import EpochLog, Trackers, progress_bar
+from openclap.train.progress import Trackers, log_epoch, progress_bar
 from openclap.train.run_state import STATE_FILE, digest, load_state, run_digest, save_state
 from openclap.train.sharding import clip_gradients, gather_whole, is_sharded, shard, shard_like
 from openclap.train.skipped import warn_of_skipped
@@ -173,7 +173,6 @@ class _TrainingRun:
         trackers = Trackers(
             self.settings.trackers if self.ranks.first else (), self.out, self.step, cpu=self.device.type == "cpu"
         )
-        epochs = EpochLog(self.out)
         with progress_bar(total, progress, console) as bar, closing(trackers):
             for epoch in range(self.epoch, self.settings.epochs):
                 for batch in batches.epoch(epoch, start=self.position):
@@ -192,7 +191,7 @@ class _TrainingRun:
                 last = float(np.mean(self.losses)) if self.losses else math.nan
                 self.losses = []
                 if self.ranks.first:
-                    epochs.write(self.epoch, self.step, last, self._logit_scale(), self.seconds)
+                    log_epoch(self.out, self.epoch, self.step, last, self._logit_scale(), self.seconds)
         return last
 
     def _is_save_due(self, saved: float) -> bool:

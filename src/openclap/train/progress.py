@@ -17,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from openclap.atomic_write import atomic_write
 from openclap.errors import MissingExtra, TrainingError
 
-__all__ = ["EpochLog", "Trackers", "progress_bar"]
+__all__ = ["Trackers", "log_epoch", "progress_bar"]
 
 DEFAULT = "tensorboard"
 HEADER = "epoch,step,loss,logit_scale,seconds"
@@ -77,25 +77,20 @@ def _start_tracker(name: str, out: Path, step: int, cpu: bool) -> Any:
     return made
 
 
-class EpochLog:
-    """log.csv: a line for each epoch. The lines of epochs that a resumed run repeats are replaced."""
-
-    def __init__(self, out: Path) -> None:
-        self._file = out / "log.csv"
-
-    def write(self, epoch: int, step: int, loss: float, logit_scale: float, seconds: float) -> None:
-        """Write the line of a finished epoch, counted from 1."""
-        self._file.parent.mkdir(parents=True, exist_ok=True)
-        there = self._file.exists() and epoch > 1
-        before = self._file.read_text(encoding="utf-8", errors="replace").splitlines() if there else []
-        kept = [line for line in before[1:] if LINE.fullmatch(line) and int(line.partition(",")[0]) < epoch]
-        line = f"{epoch},{step},{loss:.4f},{logit_scale:.2f},{seconds:.1f}"
-        if epoch == 1 or len(kept) != len(before) - 1:
-            with atomic_write(self._file, own=True, sync=True) as part:
-                part.write_bytes(("\n".join([HEADER, *kept, line]) + "\n").encode())
-            return
-        with self._file.open("a", encoding="utf-8") as log:
-            log.write(line + "\n")
+def log_epoch(out: Path, epoch: int, step: int, loss: float, logit_scale: float, seconds: float) -> None:
+    """Write the line of a finished epoch, counted from 1, to log.csv; lines of epochs that a run repeats are replaced."""
+    file = out / "log.csv"
+    out.mkdir(parents=True, exist_ok=True)
+    there = file.exists() and epoch > 1
+    before = file.read_text(encoding="utf-8", errors="replace").splitlines() if there else []
+    kept = [line for line in before[1:] if LINE.fullmatch(line) and int(line.partition(",")[0]) < epoch]
+    line = f"{epoch},{step},{loss:.4f},{logit_scale:.2f},{seconds:.1f}"
+    if epoch == 1 or len(kept) != len(before) - 1:
+        with atomic_write(file, own=True, sync=True) as part:
+            part.write_bytes(("\n".join([HEADER, *kept, line]) + "\n").encode())
+        return
+    with file.open("a", encoding="utf-8") as log:
+        log.write(line + "\n")
 
 
 @contextmanager

@@ -23,8 +23,9 @@ import numpy.typing as npt
 
 from openclap.confidence import ReferenceBank
 from openclap.normalization import Vectors
+from openclap.scores import logistic
 
-__all__ = ["MINUTE", "AlertScorer", "logistic"]
+__all__ = ["MINUTE", "AlertScorer"]
 
 Levels = npt.NDArray[np.float64]
 
@@ -148,8 +149,3 @@ class AlertScorer:
             np.quantile(known, (0.5, UPPER), axis=0), np.quantile(last, (0.5, UPPER), axis=0)
         )
         self._scale = np.maximum(upper - self._baseline, LEAST * self._deviation)
-
-
-def logistic(logit: Levels) -> Levels:
-    """Logits → confidences in [0, 1]."""
-    return 1 / (1 + np.exp(-np.clip(logit, -30, 30)))

@@ -22,7 +22,8 @@ import numpy.typing as npt
 
 from openclap.confidence import ReferenceBank
 from openclap.normalization import Vectors
-from openclap.watch.alert_scorer import MINUTE, AlertScorer, logistic
+from openclap.scores import logistic
+from openclap.watch.alert_scorer import MINUTE, AlertScorer
 
 __all__ = ["CalibratedAlertScorer", "alert_scorer"]
 

@@ -12,7 +12,7 @@ from collections import deque
 import numpy as np
 
 from openclap.normalization import Vectors
-from openclap.watch.alert_scorer import logistic
+from openclap.scores import logistic
 
 __all__ = ["NoveltyScorer"]
 

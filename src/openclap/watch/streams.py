@@ -90,7 +90,9 @@ class StreamSource:
                     raise SourceError(
                         f"{self.name}: carries no sound that can be decoded; name a stream with audio in it"
                     )
-                announced = _announced_seconds(container)
+                announced = (
+                    None if container.duration is None else float(container.duration / 1e6)
+                )  # None: it has no end
                 waiting, length = [], 0.0
                 for frame in self._frames(container, stream, stop):
                     waiting.append(converter.feed(frame_samples(frame), frame.sample_rate))
@@ -136,11 +138,6 @@ class StreamSource:
             return f"nothing came for {self._timeout:g} s"
         text = getattr(error, "strerror", None) or str(error)
         return f"cannot be heard ({text}); it must be a sound itself, no page and no playlist"
-
-
-def _announced_seconds(container: av.container.InputContainer) -> float | None:
-    """The announced length in seconds, or None where the stream has no end."""
-    return None if container.duration is None else float(container.duration / 1e6)
 
 
 def _options(url: str) -> dict[str, str]:

@@ -235,12 +235,6 @@ def _group_by_time(found: Iterator[tuple[str, Entry]]) -> Iterator[dict[str, Ent
 
 def _recording_key(key: str, item: Item) -> str:
     """The key of a recording's embeddings: its name with size and time of its file, or with a hash of its bytes."""
-    sound = item.sound
-    if isinstance(sound, bytes):
-        return f"{key}|{hashlib.sha256(sound).hexdigest()}"
-    file = sound if isinstance(sound, Path) else getattr(sound, "tar", None)
-    try:
-        facts = file.stat() if isinstance(file, Path) else None
-    except OSError:  # reading the sound will tell that it is missing
-        facts = None
-    return key if facts is None else f"{key}|{facts.st_size}|{facts.st_mtime_ns}"
+    if isinstance(item.sound, bytes):
+        return f"{key}|{hashlib.sha256(item.sound).hexdigest()}"
+    return "|".join([key, *map(str, item.file_facts)])

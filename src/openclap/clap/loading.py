@@ -1,0 +1,76 @@
+"""Checkpoint files, or a configuration and random weights → what a `CLAP` is made of.
+
+name or path ─ checkpoint, texts cut where the caller says ─┬─ backend ─ health: faults are warned of, or refused
+configuration ─ torch module with random weights ───────────┘
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
+
+from openclap import backends
+from openclap.checkpoints.health import Finding
+from openclap.checkpoints.load import Checkpoint, load_checkpoint
+from openclap.checkpoints.weights import Weights, entries_from_arrays
+from openclap.config import CLAPConfig
+from openclap.errors import BadCheckpoint, ModelWarning, UsageError
+
+if TYPE_CHECKING:
+    from openclap.backends import Backend
+
+__all__ = ["Precision", "choose_checkpoint", "lasting_name", "make_random", "report_findings"]
+
+Precision: TypeAlias = Literal["float32", "int8", "bfloat16", "float16"]
+Name: TypeAlias = str | os.PathLike[str]
+
+
+def choose_checkpoint(
+    name: Name, *, backend: str, device: str, threads: int | None, precision: Precision, max_tokens: int | None
+) -> tuple[Checkpoint, Backend]:
+    """Load a checkpoint and choose what computes it; the arguments are those of `CLAP.from_pretrained`."""
+    if precision not in get_args(Precision):
+        raise UsageError(f"precision is {precision!r}; choose {', '.join(get_args(Precision))}")
+    checkpoint = load_checkpoint(name)
+    if max_tokens is not None:
+        checkpoint = replace(checkpoint, config=checkpoint.config.with_max_tokens(max_tokens))
+    half = precision if precision in ("bfloat16", "float16") else None
+    return checkpoint, backends.choose_backend(checkpoint, backend=backend, device=device, threads=threads, half=half)
+
+
+def lasting_name(name: str) -> str:
+    """A name, or the absolute path of what lies here, that means the same to a process that works elsewhere."""
+    return str(Path(name).absolute()) if Path(name).exists() else name
+
+
+def report_findings(name: Name, findings: Iterable[Finding], *, strict: bool) -> None:
+    """Warn of the faults of a checkpoint, at what called `CLAP.from_pretrained`; `strict` refuses the first."""
+    for finding in findings:
+        message = f"{os.fspath(name)}: {finding.what}; {finding.advice}"
+        if strict:
+            raise BadCheckpoint(message)
+        warnings.warn(message, ModelWarning, stacklevel=3)
+
+
+def make_random(
+    config: CLAPConfig | Mapping[str, Any], *, tokenizer: Name | None, seed: int, device: str, threads: int | None
+) -> dict[str, Any]:
+    """Make random weights for a configuration → what `CLAP` takes; the arguments are those of `CLAP.from_config`."""
+    backends.require_torch("a model with random weights is made by torch")
+    import torch
+
+    from openclap.backends.torch_backend import TorchBackend
+    from openclap.models.clap import CLAPModel
+
+    if not isinstance(config, CLAPConfig):
+        config = CLAPConfig.from_dict(dict(config))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = CLAPModel(config).eval()
+    file = None if tokenizer is None else Path(tokenizer)
+    checkpoint = Checkpoint(config, Weights(entries_from_arrays(model.arrays())), file, f"random weights, seed {seed}")
+    return {"checkpoint": checkpoint, "backend": TorchBackend(model, device=device, threads=threads), "model": model}
