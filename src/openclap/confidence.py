@@ -50,6 +50,7 @@ DEFAULT_CURVES = ConfidenceCurves(
 UNLIKELY = (
     DEFAULT_CURVES.unlikely
 )  # below it a search says "nothing here sounds like that"; a model may have its own threshold
+A_NAME = 5.0  # deviations of a cosine that a file gains which is called by all words of a query (`bench/hybrid.py`)
 ALMOST = 1e-3  # `1 - share` from which two sounds count as the same recording
 REMEMBERED = 4  # models whose banks stay in memory
 
@@ -78,6 +79,19 @@ class ReferenceBank:
             slope * feature for slope, feature in zip(slopes, self.features(query, window, words=words), strict=False)
         )
         return 1 / (1 + math.exp(-max(-30.0, min(30.0, logit))))
+
+    def relevance(self, query: Vectors, cosines: Vectors, named: Vectors) -> Vectors:
+        """How well files fit words by their sound and by what they are called, in [0, 1] (N,).
+
+        `cosines` (N,) are those of the query (E,) with the best window of each file; `named` (N,) is the share of the
+        query's words that the file is called by, less that of unwanted ones. The order of equal shares is that of the
+        cosines: where names mean nothing, it is the order by sound.
+        """
+        reference = self.sounds @ query
+        deviations = (cosines - reference.mean()) / max(float(reference.std()), 1e-6)
+        start, *slopes = self.curves.words
+        logit = start + sum(slopes) * (deviations + A_NAME * named)
+        return (1 / (1 + np.exp(-np.clip(logit, -30.0, 30.0)))).astype(np.float32)
 
     def confidences(self, texts: Vectors, windows: Vectors) -> Vectors:
         """The `confidence` of every text (M, E) in every window (W, E) → float32 (W, M), in a few numpy calls."""

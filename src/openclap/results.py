@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -119,13 +119,26 @@ class Label(Result):
     similarity: float
 
 
+SURE = 0.7  # confidence or relevance from which a hit is called sure
+
+
 @dataclass(frozen=True)
 class Hit(Result):
     """A window of a library that fits a query: its seconds in the recording, and the cosine as `score`.
 
-    `confidence`, in [0, 1], says how likely it is that the window holds what the query asks for. `missing`: the file
-    cannot be reached now; it is in the JSON where it is true. `unlikely`: the confidence lies below the model's
-    threshold for words, or for sounds; it is not in the JSON.
+    Attributes
+    ----------
+    confidence
+        How likely it is, in [0, 1], that the window holds what the query asks for.
+    missing
+        The file cannot be reached now; in the JSON where it is true.
+    unlikely
+        Relevance, or confidence where there is none, lies below the model's threshold; not in the JSON.
+    relevance
+        How well the file fits by its sound and its names together, in [0, 1]; None, and not in the JSON, where sound
+        alone was asked.
+    named
+        The words of the query that the file is called by; in the JSON beside `relevance`.
     """
 
     path: str
@@ -135,10 +148,21 @@ class Hit(Result):
     confidence: float | None = None
     missing: bool = False
     unlikely: bool = False
+    relevance: float | None = None
+    named: tuple[str, ...] = ()
+
+    @property
+    def verdict(self) -> Literal["sure", "maybe", "unlikely"]:
+        """What is shown first, in a word."""
+        shown = self.relevance if self.relevance is not None else self.confidence
+        return "unlikely" if self.unlikely else "sure" if shown is not None and shown >= SURE else "maybe"
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, `missing` only where the file is."""
-        return _without_false({name: value for name, value in asdict(self).items() if name != "unlikely"}, "missing")
+        """Plain values, each where the class says it is in the JSON."""
+        values = {name: value for name, value in asdict(self).items() if name != "unlikely"}
+        if self.relevance is None:
+            del values["relevance"], values["named"]
+        return _without_false({**values, "verdict": self.verdict}, "missing")
 
 
 @dataclass(frozen=True)

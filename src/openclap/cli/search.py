@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -69,6 +69,9 @@ def search(
     detector: TaughtSound = None,
     without: Annotated[list[str] | None, typer.Option("--not", help="What should not be heard")] = None,
     k: Count = 10,
+    by: Annotated[
+        Literal["both", "sound", "names"], typer.Option("--by", help="Sound and names together, or one of them alone")
+    ] = "both",
     windows: Annotated[bool, typer.Option("--windows", help="Every window by itself, not one hit a file")] = False,
     exact: Annotated[bool, typer.Option("--moments", hidden=True, help="As  openclap moments QUERY")] = False,
     output: Annotated[Path | None, typer.Option("--output", "-o", hidden=True, help="With --moments")] = None,
@@ -94,7 +97,7 @@ def search(
         _show_library_moments(collection, wanted, title, k, filter, missing, output, as_json)
     else:
         per: Per = "window" if windows else "file"
-        hits = collection.search(wanted, k, without=without or (), per=per, filter=filter, missing=missing)
+        hits = collection.search(wanted, k, without=without or (), per=per, by=by, filter=filter, missing=missing)
         show_hits(hits, title, as_json, collection, filter)
     if failed:
         raise typer.Exit(1)
@@ -245,15 +248,20 @@ def show_hits(hits: Ranked[Hit], title: str, as_json: bool, library: Library, fi
 
 
 def _show_hits(hits: Ranked[Hit], title: str) -> None:
-    sure = [hit.confidence or 0.0 for hit in hits]
+    by_names = any(hit.relevance is not None for hit in hits)
+    shown = [(hit.relevance if by_names else hit.confidence) or 0.0 for hit in hits]
     if all(hit.unlikely for hit in hits):
-        _print_unlikely(sure)
-    rows = [
-        (str(rank), f"{h.score:+.3f}", f"{share:.0%}", bar(share), _name(h), span(h.start, h.end))
-        for rank, (h, share) in enumerate(zip(hits, sure, strict=True), 1)
-    ]
-    columns = ("", "cosine", "confidence", "", "sound", "where")
-    table(plain(title), columns, rows, right=("", "cosine", "confidence"))
+        _print_unlikely(shown, "relevance" if by_names else "confidence")
+    rows: list[tuple[Cell, ...]] = []
+    for rank, (hit, share) in enumerate(zip(hits, shown, strict=True), 1):
+        number = f"{share:.0%}" if by_names else f"{hit.score:+.3f}"
+        why = [plain(f"named {', '.join(hit.named)}" if hit.named else "")] if by_names else []
+        rows.append((str(rank), number, bar(share), hit.verdict, _name(hit), span(hit.start, hit.end), *why))
+    columns = ("", "relevance" if by_names else "cosine", "", "", "sound", "where", *([""] if by_names else []))
+    likely = sum(not hit.unlikely for hit in hits)
+    if by_names and 0 < likely < len(hits):
+        rows.insert(likely, (*[""] * 4, "[dim]probably not:[/dim]", "", ""))
+    table(plain(title), columns, rows, right=("", columns[1]))
 
 
 def _name(found: Hit | Moment) -> Text:
@@ -305,8 +313,8 @@ def _show_moments(
         print_uncalibrated()
 
 
-def _print_unlikely(sure: Sequence[float]) -> None:
-    err.print(f"[yellow]nothing here sounds like that[/yellow] (confidence {max(sure):.0%}); the nearest:")
+def _print_unlikely(sure: Sequence[float], what: str = "confidence") -> None:
+    err.print(f"[yellow]nothing here sounds like that[/yellow] ({what} {max(sure):.0%}); the nearest:")
 
 
 similar.hidden = True  # type: ignore[attr-defined]

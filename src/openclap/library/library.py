@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -25,14 +26,15 @@ from openclap.library.duplicates import find_duplicates
 from openclap.library.filtering import FilterOptions, Paths, check_tags, list_paths, normalize_tag, resolve_filter
 from openclap.library.index_progress import Progress
 from openclap.library.moments import find_moments, judge_of
-from openclap.library.query import Query, embed_query, texts_of
+from openclap.library.query import Query, embed_query, read_question, texts_of
 from openclap.library.ray_cluster import cluster_spread
 from openclap.library.recommend import recommend
 from openclap.library.reembed import merge_reports, reembed
-from openclap.library.search import Per, find_hits
+from openclap.library.search import By, Per, find_hits
 from openclap.library.served_files import FileVersion, ServedFiles
 from openclap.library.stored_vectors import mean_embedding, spread_recordings, vectors_of_hits
 from openclap.library.watch_folder import watch_folder
+from openclap.options import SearchFilter
 from openclap.results import AddReport, Duplicates, Hit, Moment, Ranked, Verification
 from openclap.store import open_store
 
@@ -186,22 +188,28 @@ class Library:
         *,
         without: str | Sequence[str] = (),
         per: Per = "file",
+        by: By = "both",
         filter: SearchFilter | None = None,
         missing: bool = False,
         **options: Unpack[FilterOptions],
     ) -> Ranked[Hit]:
-        """Find what fits a query, best first: the best window of each file, or all windows.
+        """Find what fits a query by its sound and by what files are called, best first.
 
         Parameters
         ----------
         query
-            A string is words: "rain + wind -thunder" wants the first two and not the third. A Path, bytes,
-            (wave, rate) or dict is a sound, and so is a sound's embedding (E,). With a `Detector`, its probability is
-            the confidence of a hit. A list of words, sounds and detectors asks for all of them together.
+            A string is words: "rain + wind -thunder" wants the first two and not the third. Words in quotes must stand
+            in the file's name, folders or tags, and `artist:`, `album:`, `title:`, `genre:`, `folder:`, `ucs:`, `bpm:`
+            (also 120-128) and `key:` must fit them. A Path, bytes, (wave, rate) or dict is a sound, and so is a sound's
+            embedding (E,). With a `Detector`, its probability is the confidence of a hit. A list of words, sounds and
+            detectors asks for all of them together.
         without
             Words for what should not be heard, as after a minus.
         per
-            "file" gives one hit a file; "window" every window by itself.
+            "file" gives one hit, its best window, a file; "window" every window by itself.
+        by
+            "both": by `Hit.relevance`, of sound and names together; "sound": by `Hit.score`, the cosine; "names": only
+            files that the words name. Queries without words are by sound.
         filter
             Which files may be found.
         missing
@@ -214,12 +222,15 @@ class Library:
         """
         if per not in ("file", "window"):
             raise UsageError(f"per is {per!r}; choose file or window")
-        where = resolve_filter(filter, options)
+        if by not in ("sound", "names", "both"):
+            raise UsageError(f"by is {by!r}; choose sound, names or both")
         unwanted = [without] if isinstance(without, str) else without
-        vector = self._vector(query, unwanted, k)
+        asked = read_question(query, unwanted, filter)
+        asked = replace(asked, filter=resolve_filter(asked.filter, options) or SearchFilter())
+        vector = self._vector(asked.query, unwanted, k)
         clap = self._need_model()
-        found = find_hits(self._store, clap, self._bank, query, vector, k, per=per, where=where, missing=missing)
-        found.unknown = clap.unknown_words(texts_of(query, unwanted))
+        found = find_hits(self._store, clap, self._bank, asked, vector, k, per=per, by=by, missing=missing)
+        found.unknown = clap.unknown_words(texts_of(asked.query, unwanted))
         return found
 
     @property
@@ -297,7 +308,8 @@ class Library:
             sounds and exact edges. Otherwise, and for files that cannot be read, edges are those of the library's
             windows.
         """
-        vector = self._vector(query, (), k)
+        asked = read_question(query, (), filter)
+        vector = self._vector(asked.query, (), k)
         opened = None if served is None else lambda path: served.open(path, self.versions([path]).get(path))
         clap = self._need_model()
         found = find_moments(
@@ -305,14 +317,14 @@ class Library:
             clap,
             vector,
             k,
-            judge=judge_of(self._bank(), query, vector),
+            judge=judge_of(self._bank(), asked.query, vector),
             fine=fine,
-            where=resolve_filter(filter, {}),
+            where=resolve_filter(asked.filter, {}),
             missing=missing,
             opened=opened,
             stop=stop,
         )
-        found.unknown = clap.unknown_words(texts_of(query))
+        found.unknown = clap.unknown_words(texts_of(asked.query))
         return found
 
     def duplicates(self, *, within: Paths | None = None, progress: bool = False) -> Duplicates:

@@ -1,6 +1,7 @@
 """What a user looks for → one unit vector (E,).
 
 "rain + wind -thunder"   words: the first two should be heard, the last should not
+"rain" roof folder:City  words in quotes must be in a file's texts, artist:, folder:, ucs:, bpm:, key: in what it says
 a sound                  or its embedding (E,): what sounds like it
 a detector               what it was taught: its direction is the query
 [words, sound, …]        all of them together
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -19,17 +21,66 @@ from openclap.audio.load import Sound, is_sound
 from openclap.clap import CLAP, is_embedding
 from openclap.detector import Detector
 from openclap.errors import UsageError
+from openclap.file_facts import ASKED
 from openclap.normalization import normalize_rows
+from openclap.options import SearchFilter
+from openclap.words import QueryWords, words_of_query
 
-__all__ = ["Query", "embed_query", "has_words", "parse_query", "texts_of"]
+__all__ = ["Query", "Question", "embed_query", "has_words", "parse_query", "read_question", "texts_of"]
 
 Vector: TypeAlias = npt.NDArray[np.float32]
 Query: TypeAlias = str | Sound | Vector | Detector | Sequence[str | Sound | Vector | Detector]
 
 # weight of unwanted words: of the first eight hits for "A + B -B", 92 % hold A alone; 43 % with a weight of 0 (LOG.md)
 PUSH = 0.5
+FACT = re.compile(rf"""(?:^|(?<=\s))({"|".join(ASKED)}):(?:["“]([^"”]+)["”]|(\S+))""", re.IGNORECASE)
+QUOTED = re.compile("""(?:^|(?<=\\s))["“]([^"“”]+)["”]""")
 NOT = re.compile(r"""(?:^|\s)[-－](?:["“]([^"”]+)["”]|(\S+))""")
 AND = re.compile("\\s\\+\\s|＋|(?<=[\u4e00-\u9fff])\\+|\\+(?=[\u4e00-\u9fff])")  # Chinese needs no spaces around +
+
+
+@dataclass(frozen=True)
+class Question:
+    """A query in parts: what is heard, which words name it, and what a file must be called or say of itself.
+
+    `query` is the query without what only filters. `wanted` and `unwanted` are the words by which files are named.
+    """
+
+    query: Query
+    filter: SearchFilter
+    wanted: QueryWords
+    unwanted: QueryWords
+
+
+def read_question(query: Query, without: Sequence[str] = (), where: SearchFilter | None = None) -> Question:
+    """Split a query: `creaky "door" folder:Wood -metal` sounds like "creaky door" and must be called door, in Wood.
+
+    Raises
+    ------
+    UsageError
+        Words only say what a file must be called: then there is nothing to hear.
+    """
+    parts: Any = query if _is_several(query) else [query]
+    phrases, facts, left = [], [], []
+    for part in parts:
+        if isinstance(part, str):
+            facts += [(name.lower(), quoted or plain) for name, quoted, plain in FACT.findall(part)]
+            heard = FACT.sub(" ", part)
+            phrases += QUOTED.findall(heard)
+            heard = QUOTED.sub(r" \1 ", heard)
+            if not heard.strip() and part.strip():
+                raise UsageError(f"{part.strip()!r} only says what files are called; add words for what is heard")
+            left.append(heard if facts or phrases else part)
+        else:
+            left.append(part)
+    given = where or SearchFilter()
+    asked = [parse_query(part) for part in left if isinstance(part, str)]
+    return Question(
+        left if _is_several(query) else left[0],
+        replace(given, words=(*given.words, *phrases), facts=(*given.facts, *facts)),
+        words_of_query(" ".join(text for wanted, _ in asked for text in wanted)),
+        words_of_query(" ".join([*(text for _, unwanted in asked for text in unwanted), *without])),
+    )
 
 
 def parse_query(words: str) -> tuple[list[str], list[str]]:

@@ -1,42 +1,60 @@
-"""A query's vector → the hits of a library, each with its confidence, best first."""
+"""A query → the hits of a library, each with its confidence, best first: by sound, by what files are called, or both.
+
+    vector ─ nearest ──────── windows ─┐
+                                       ├─ cosine, share of the words ─ relevance ─ hits
+    words ── match_words ─ nearest_in ─┘
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Literal
+
+import numpy as np
 
 from openclap.clap import CLAP
 from openclap.confidence import ReferenceBank, confidence_curves, has_own_curves
 from openclap.detector import Detector
-from openclap.library.query import Query, Vector, has_words
+from openclap.library.query import Question, Vector, has_words
 from openclap.library.reachability import is_reachable, nearest_reachable
 from openclap.results import Hit, Ranked
-from openclap.store import SearchFilter, Store
+from openclap.store import ScoredWindow, SearchFilter, Store, WordMatch
 
-__all__ = ["Per", "find_hits"]
+__all__ = ["By", "Per", "find_hits"]
 
 Per = Literal["file", "window"]
+By = Literal["sound", "names", "both"]
+NAMED_LEAST, NAMED_EACH = 200, 4  # files that words find: at least so many, and so many for each hit asked for
 
 
 def find_hits(
     store: Store,
     clap: CLAP,
     bank: Callable[[], ReferenceBank],
-    query: Query,
+    asked: Question,
     vector: Vector,
     k: int,
     *,
     per: Per,
-    where: SearchFilter | None,
+    by: By,
     missing: bool,
 ) -> Ranked[Hit]:
     """The `k` best hits for a query, whose unit vector is (E,); see `Library.search`.
 
     A detector says itself how sure it is; only for other queries `bank` is called, which takes seconds the first time.
     """
+    where = None if asked.filter == SearchFilter() else asked.filter
     rows, away = nearest_reachable(store, vector, k, where=where, per_file=per == "file", missing=missing)
-    words = has_words(query)
+    named = _Names(store, asked, vector, where) if by != "sound" and asked.wanted.words else None
+    left_out = {row.path for row in away}
+    if named is not None:
+        rows = named.ranked(() if by == "names" else rows, bank(), max(NAMED_LEAST, NAMED_EACH * k))
+        gone = [] if missing else [row for row in rows[: 2 * k] if not is_reachable(row.path)]
+        left_out |= {row.path for row in gone}
+        rows = [row for row in rows if row.path not in left_out][:k]
+    query, words = asked.query, has_words(asked.query)
     least = confidence_curves(clap.config).least(words=words)
     confidence: Callable[[Vector], float]
     if isinstance(query, Detector):
@@ -47,5 +65,53 @@ def find_hits(
     for row in rows:
         likely = confidence(row.embedding)
         lost = missing and not is_reachable(row.path)
-        hits.append(Hit(row.path, row.start, row.end, row.score, likely, lost, likely < least))
-    return Ranked(hits, len(away), calibrated=isinstance(query, Detector) or has_own_curves(clap))
+        hit = Hit(row.path, row.start, row.end, row.score, likely, lost, likely < least)
+        hits.append(hit if named is None else named.judged(hit, least))
+    return Ranked(hits, len(left_out), calibrated=isinstance(query, Detector) or has_own_curves(clap))
+
+
+class _Names:
+    """What the words of a query say of files: which are called by them, and how relevant that makes each.
+
+    Parameters
+    ----------
+    where
+        The files that may be found.
+    """
+
+    def __init__(self, store: Store, asked: Question, vector: Vector, where: SearchFilter | None) -> None:
+        self._store, self._asked, self._vector, self._where = store, asked, vector, where
+        self._matches: dict[str, WordMatch] = {}
+        self._relevance: dict[tuple[str, float], float] = {}  # by path and start
+
+    def ranked(self, heard: Sequence[ScoredWindow], bank: ReferenceBank, most: int) -> list[ScoredWindow]:
+        """The windows that were `heard`, and the best ones of at most so many files that the words name, best first."""
+        words, known = self._asked.wanted.words, {row.path for row in heard}
+        self._note(self._store.match_words(words, most, where=self._where))
+        self._note(self._match_among(words, known - self._matches.keys()))
+        rows = [*heard, *self._store.nearest_in(self._vector, self._matches.keys() - known)]
+        against = {match.path: match.share for match in self._match_among(self._asked.unwanted.words, {row.path for row in rows})}
+        shares = [self._share(row.path) - against.get(row.path, 0.0) for row in rows]
+        scores = np.array([row.score for row in rows], np.float32)
+        relevance = bank.relevance(self._vector, scores, np.array(shares, np.float32))
+        self._relevance = {(row.path, row.start): float(x) for row, x in zip(rows, relevance, strict=True)}
+        order = sorted(range(len(rows)), key=lambda i: (-relevance[i], -rows[i].score, rows[i].path, rows[i].start))
+        return [rows[i] for i in order]
+
+    def judged(self, hit: Hit, least: float) -> Hit:
+        """A hit with its relevance, and the words that its file is called by."""
+        relevance = self._relevance[hit.path, hit.start]
+        match = self._matches.get(hit.path)
+        named = () if match is None else tuple(self._asked.wanted.spelled.get(word, word) for word in match.matched)
+        return replace(hit, relevance=relevance, named=named, unlikely=relevance < least)
+
+    def _note(self, matches: Iterable[WordMatch]) -> None:
+        self._matches |= {match.path: match for match in matches}
+
+    def _share(self, path: str) -> float:
+        return self._matches[path].share if path in self._matches else 0.0
+
+    def _match_among(self, words: Sequence[str], paths: set[str]) -> list[WordMatch]:
+        if not words or not paths:
+            return []
+        return self._store.match_words(words, len(paths), where=SearchFilter(within=tuple(sorted(paths))))

@@ -239,6 +239,8 @@ class Player:
     unlikely: bool = False
     whole: str = ""  # token of the file it is from
     withheld: SoundError | None = None  # why it cannot be heard
+    relevance: float | None = None
+    named: Sequence[str] = ()
 
 
 def player_rows(players: Sequence[Player], language: Language, *, actions: bool) -> str:
@@ -248,9 +250,14 @@ def player_rows(players: Sequence[Player], language: Language, *, actions: bool)
         span = f"{clock(one.start)}–{clock(one.end)}"
         score = ""
         if one.score is not None:
-            said = say("search.score", language, score=f"{one.score:+.3f}")
+            drawn, said = cosine_bar(one.score), say("search.score", language, score=f"{one.score:+.3f}")
+            if one.relevance is not None:
+                share = say("search.relevance", language, share=f"{one.relevance:.0%}")
+                drawn, said = bar(one.relevance, label=share), share
+            if one.named:
+                said += f" · {text(say('search.named', language, words=', '.join(one.named)))}"
             doubt = f'<em class="oc-doubt">{say("search.unlikely", language)}</em>' if one.unlikely else ""
-            score = f'<span class="oc-score">{cosine_bar(one.score)} {said} {doubt}</span>'
+            score = f'<span class="oc-score">{drawn} {said} {doubt}</span>'
         if one.withheld is not None:
             rows.append(
                 f'<li class="oc-hit"><span class="oc-rank">{number + 1}</span><div'

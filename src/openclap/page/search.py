@@ -13,6 +13,7 @@ from openclap.audio.decode_limits import limit
 from openclap.audio.load import cut, duration
 from openclap.library import Library
 from openclap.library.query import parse_query
+from openclap.library.search import By
 from openclap.library.served_files import FileVersion
 from openclap.page import taught
 from openclap.page.classify import labels_of
@@ -27,6 +28,7 @@ from openclap.store import SearchFilter
 
 __all__ = ["Filters", "Results", "build", "compute", "draw", "draw_left_out", "like", "opened"]
 
+BY = (("search.by_both", "both"), ("search.by_sound", "sound"), ("search.by_names", "names"))
 WHERE = (("search.examples", "examples"), ("search.own", "own"))
 
 
@@ -41,6 +43,7 @@ class Filters:
     shortest: float | None = None  # an empty field is 0 in some browsers: no limit
     longest: float | None = None
     each_once: bool = True
+    by: By = "both"
 
 
 @dataclass(frozen=True)
@@ -134,7 +137,8 @@ def _filters(page: Page) -> list[Any]:
             gr.Number, {"label": "search.longest"}, value=None, minimum=0, min_width=140, elem_id="search-longest"
         )
     each_once = make(gr.Checkbox, {"label": "search.per"}, value=True, elem_id="search-per")
-    return [without, tags, folder, pattern, shortest, longest, each_once]
+    by = make(gr.Radio, {"label": "search.by", "choices": BY}, value="both", elem_id="search-by")
+    return [without, tags, folder, pattern, shortest, longest, each_once, by]
 
 
 def compute(
@@ -192,6 +196,7 @@ def _search(
             max(1, min(k, most)),
             without=[part.strip() for part in (filters.without or "").split(",") if part.strip()],
             per="file" if filters.each_once else "window",
+            by=filters.by,
             filter=allowed,
         )
         versions = library.versions({hit.path for hit in hits})
@@ -209,6 +214,8 @@ def _player(page: Page, hit: Hit, version: FileVersion | None) -> Player:
         hit.unlikely,
         shelf.show_indexed(hit.path, version),
         served.withhold_reason(hit.path, version),
+        hit.relevance,
+        hit.named,
     )
 
 

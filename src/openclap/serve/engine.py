@@ -34,7 +34,7 @@ from openclap.detector import Detector
 from openclap.errors import RequestRefused, SoundError
 from openclap.library.moments import moments_in
 from openclap.library.query import texts_of
-from openclap.library.search import Per
+from openclap.library.search import By, Per
 from openclap.normalization import Vectors, normalize_rows
 from openclap.options import DescribeOptions, TimelineOptions
 from openclap.results import Hit, Label, Match, Moment, Ranked, UnknownWord
@@ -195,11 +195,12 @@ class Engine:
         *,
         without: Sequence[str] = (),
         per: Per = "file",
+        by: By = "both",
     ) -> Ranked[Hit]:
         """Search the library for words, a sound, or both, as `Library.search` does."""
         queue, view = self._view(0)
         query = await self._query(words, source, without)
-        return await asyncio.wrap_future(queue.ask(lambda: view.search(query, k, filter, without=without, per=per)))
+        return await asyncio.wrap_future(queue.ask(lambda: view.search(query, k, filter, without=without, per=per, by=by)))
 
     async def moments(self, words: str | None, source: Source | None, k: int) -> Ranked[Moment]:
         """Find moments in the library; with words and a sound, where in that sound the words are heard."""

@@ -16,7 +16,7 @@ from openclap.clap import CLAP
 from openclap.errors import LibraryError, RequestRefused, UsageError
 from openclap.library import Library
 from openclap.library.query import Query
-from openclap.library.search import Per
+from openclap.library.search import By, Per
 from openclap.library.served_files import ServedFiles
 from openclap.results import Hit, Moment, Ranked
 from openclap.store import SearchFilter
@@ -43,13 +43,13 @@ class LibraryView:
         self._named = bool(roots)
 
     def search(
-        self, query: Query, k: int, filter: SearchFilter, *, without: Sequence[str] = (), per: Per = "file"
+        self, query: Query, k: int, filter: SearchFilter, *, without: Sequence[str] = (), per: Per = "file", by: By = "both"
     ) -> Ranked[Hit]:
         """Search as `Library.search` does; `within` and `path` are below the library's common folder."""
         self._require_sounds()
         inside = None if filter.within is None else tuple(self._path_of(name) for name in filter.within)
         placed = replace(filter, within=inside, path=self._pattern_of(filter.path))
-        return self._name_hits(self._library.search(query, k, without=without, per=per, filter=placed))
+        return self._name_hits(self._library.search(query, k, without=without, per=per, by=by, filter=placed))
 
     def moments(self, query: Query, k: int, stop: threading.Event | None = None) -> Ranked[Moment]:
         """Find moments as `Library.moments` does."""

@@ -97,7 +97,11 @@ class MatchResponse(BaseModel):
 
 
 class SearchHit(BaseModel):
-    """A name below the library's folder, seconds, cosine `score`, and `confidence` that it is what was asked for."""
+    """A name below the library's folder, seconds, cosine `score`, and `confidence` that it is what was asked for.
+
+    With words, and unless by sound alone, `relevance` in [0, 1] is that of sound and names together, by which hits are
+    ordered, and `named` are the words that the file is called by.
+    """
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -106,6 +110,9 @@ class SearchHit(BaseModel):
     end: float
     score: float
     confidence: float | None = None
+    relevance: float | None = None
+    named: list[str] | None = None
+    verdict: Literal["sure", "maybe", "unlikely"]
 
 
 LeftOut = Annotated[

@@ -255,11 +255,11 @@ class _ComputeRoutes:
             self._check_many(name, getattr(asked, name) or ["-"])
             self._check_texts(name, getattr(asked, name) or [])
         found = await self._engine.search(
-            asked.query, source, asked.k, asked.take(SearchFilter), without=asked.without, per=asked.per
+            asked.query, source, asked.k, asked.take(SearchFilter), without=asked.without, per=asked.per, by=asked.by
         )
         return _json_response(
             SearchResponse(
-                hits=[SearchHit.model_validate(hit) for hit in found], left_out=found.left_out, unknown=found.unknown
+                hits=[SearchHit.model_validate(hit.to_dict()) for hit in found], left_out=found.left_out, unknown=found.unknown
             )
         )
 

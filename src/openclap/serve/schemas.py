@@ -228,11 +228,15 @@ class SearchRequest(Request):
         },
     )
 
-    query: Annotated[Words | None, Field(description='"rain + wind -thunder" wants both and not the third.')] = None
+    query: Annotated[Words | None, Field(description='"rain + wind -thunder" wants both and not the third; "door" in quotes must be in a name.')] = None
     audio: Sound | None = None
     k: Results = 10
     without: Annotated[MaybeTexts, Field(description="What should not be heard.")] = []
     per: Annotated[Literal["file", "window"], Field(description="One hit a file, or every window by itself.")] = "file"
+    by: Annotated[
+        Literal["sound", "names", "both"],
+        Field(description="By the cosine alone, by what files are called alone, or by the relevance of both."),
+    ] = "both"
     within: Annotated[
         Files | None, Field(description="Files and folders, named as in hits, that the results must lie in.")
     ] = None

@@ -14,7 +14,7 @@ from typing import TypeAlias
 import numpy as np
 
 from openclap.clap import CLAP
-from openclap.library.query import parse_query
+from openclap.library.query import read_question, texts_of
 from openclap.normalization import Vectors
 from openclap.serve.batching import BatchQueue
 from openclap.text_cache import TextEmbeddingCache
@@ -60,8 +60,8 @@ class QueuedTextEmbedder:
 
     async def prepare_query(self, words: str | None, without: Sequence[str] = ()) -> None:
         """Embed the words of a query in advance, so that the library finds them remembered."""
-        wanted, unwanted = parse_query(words) if words is not None else ([], [])
-        await self.embed_known([("", text) for text in (*wanted, *unwanted, *without)])
+        query = [] if words is None else read_question(words).query
+        await self.embed_known([("", text) for text in texts_of(query, without)])
 
     def embed_now(self, texts: Sequence[str]) -> Vectors:
         """Embed texts → rows (M, E), most of which are remembered; for a thread that may wait."""
