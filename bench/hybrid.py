@@ -27,7 +27,13 @@ from openclap import CLAP, Library
 
 WAYS = ("sound", "names", "both")
 DEPTH = 50  # hits that are looked at; a right one below them counts as none
-GROUPS = {"effects": "effects", "music": "drums and music", "long": "ambiences", "things": "things", "berklee": "things"}
+GROUPS = {
+    "effects": "effects",
+    "music": "drums and music",
+    "long": "ambiences",
+    "things": "things",
+    "berklee": "things",
+}
 
 
 def main() -> None:
@@ -72,12 +78,16 @@ def number(captions: dict[str, tuple[str, str]], folder: Path) -> dict[str, tupl
     found = {}
     for i, (path, what) in enumerate(captions.items()):
         link = folder / f"{i:05d}{Path(path).suffix}"
-        os.link(path, link) if os.stat(path).st_dev == folder.stat().st_dev else link.write_bytes(Path(path).read_bytes())
+        os.link(path, link) if Path(path).stat().st_dev == folder.stat().st_dev else link.write_bytes(
+            Path(path).read_bytes()
+        )
         found[str(link)] = what
     return found
 
 
-def measure(library: Library, captions: dict[str, tuple[str, str]], within: Path) -> dict[str, tuple[float, float, float]]:
+def measure(
+    library: Library, captions: dict[str, tuple[str, str]], within: Path
+) -> dict[str, tuple[float, float, float]]:
     """Recall at 1 and 5, and MRR, by kind of query, group and way."""
     ranks: dict[str, list[int]] = defaultdict(list)
     for kind, group, query, right in questions(captions):

@@ -1,8 +1,8 @@
 """A query → the hits of a library, each with its confidence, best first: by sound, by what files are called, or both.
 
-    vector ─ nearest ──────── windows ─┐
-                                       ├─ cosine, share of the words ─ relevance ─ hits
-    words ── match_words ─ nearest_in ─┘
+vector ─ nearest ──────── windows ─┐
+├─ cosine, share of the words ─ relevance ─ hits
+words ── match_words ─ nearest_in ─┘
 """
 
 from __future__ import annotations
@@ -90,7 +90,10 @@ class _Names:
         self._note(self._store.match_words(words, most, where=self._where))
         self._note(self._match_among(words, known - self._matches.keys()))
         rows = [*heard, *self._store.nearest_in(self._vector, self._matches.keys() - known)]
-        against = {match.path: match.share for match in self._match_among(self._asked.unwanted.words, {row.path for row in rows})}
+        against = {
+            match.path: match.share
+            for match in self._match_among(self._asked.unwanted.words, {row.path for row in rows})
+        }
         shares = [self._share(row.path) - against.get(row.path, 0.0) for row in rows]
         scores = np.array([row.score for row in rows], np.float32)
         relevance = bank.relevance(self._vector, scores, np.array(shares, np.float32))

@@ -200,7 +200,9 @@ class Engine:
         """Search the library for words, a sound, or both, as `Library.search` does."""
         queue, view = self._view(0)
         query = await self._query(words, source, without)
-        return await asyncio.wrap_future(queue.ask(lambda: view.search(query, k, filter, without=without, per=per, by=by)))
+        return await asyncio.wrap_future(
+            queue.ask(lambda: view.search(query, k, filter, without=without, per=per, by=by))
+        )
 
     async def moments(self, words: str | None, source: Source | None, k: int) -> Ranked[Moment]:
         """Find moments in the library; with words and a sound, where in that sound the words are heard."""

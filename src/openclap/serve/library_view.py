@@ -43,7 +43,14 @@ class LibraryView:
         self._named = bool(roots)
 
     def search(
-        self, query: Query, k: int, filter: SearchFilter, *, without: Sequence[str] = (), per: Per = "file", by: By = "both"
+        self,
+        query: Query,
+        k: int,
+        filter: SearchFilter,
+        *,
+        without: Sequence[str] = (),
+        per: Per = "file",
+        by: By = "both",
     ) -> Ranked[Hit]:
         """Search as `Library.search` does; `within` and `path` are below the library's common folder."""
         self._require_sounds()

@@ -259,7 +259,9 @@ class _ComputeRoutes:
         )
         return _json_response(
             SearchResponse(
-                hits=[SearchHit.model_validate(hit.to_dict()) for hit in found], left_out=found.left_out, unknown=found.unknown
+                hits=[SearchHit.model_validate(hit.to_dict()) for hit in found],
+                left_out=found.left_out,
+                unknown=found.unknown,
             )
         )
 

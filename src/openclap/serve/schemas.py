@@ -228,7 +228,10 @@ class SearchRequest(Request):
         },
     )
 
-    query: Annotated[Words | None, Field(description='"rain + wind -thunder" wants both and not the third; "door" in quotes must be in a name.')] = None
+    query: Annotated[
+        Words | None,
+        Field(description='"rain + wind -thunder" wants both and not the third; "door" in quotes must be in a name.'),
+    ] = None
     audio: Sound | None = None
     k: Results = 10
     without: Annotated[MaybeTexts, Field(description="What should not be heard.")] = []

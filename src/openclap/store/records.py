@@ -5,7 +5,7 @@ Stores know nothing of audio, text or models.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -37,6 +37,7 @@ Seconds = npt.NDArray[np.float64]
 
 
 FILES_AT_ONCE, SECONDS_AT_ONCE = 256, 100_000.0  # of files whose windows are in memory together
+ELSEWHERE = 0.5
 UNHASHED = "unknown "  # begins the `hash` of a file whose content was never hashed
 
 
@@ -135,10 +136,23 @@ class ScoredWindow:
 
 @dataclass(frozen=True)
 class WordMatch:
-    """A file of a library, and those of the words asked for that it is called by, in their order."""
+    """A file of a library, and those of the words asked for that it is called by, in their order.
+
+    `share` in [0, 1] is how much of the question that is: rare words count more than common ones, and words of folders
+    and tags `ELSEWHERE` of what those of the name do.
+    """
 
     path: str
     matched: tuple[str, ...]
+    share: float
+
+    @classmethod
+    def of(
+        cls, path: str, rarity: Mapping[str, float], matched: Collection[str], in_name: Collection[str]
+    ) -> WordMatch:
+        """The match of a file; `rarity` has every word asked for, in order."""
+        found = sum(rarity[word] * (1.0 if word in in_name else ELSEWHERE) for word in matched)
+        return cls(path, tuple(word for word in rarity if word in matched), found / sum(rarity.values()))
 
 
 class Store(Protocol):

@@ -75,7 +75,8 @@ def rank_matches(rows: Sequence[Mapping[str, Any]], words: Sequence[str], k: int
     rarity = {word: float(np.log1p(files / max(1, count))) for word, count in counts.items()}
     ranked = []
     for path, name, has in found:
-        worth = sum(rarity[word] * (1 + OF_NAME * (f" {word} " in name)) for word in has)
+        in_name = tuple(word for word in has if f" {word} " in name)
+        worth = sum(rarity[word] * (1 + OF_NAME * (word in in_name)) for word in has)
         known = validate_path(text_to_path(path) if isinstance(path, str) else path)
-        ranked.append((-len(has), -round(worth, 6), name.count(" "), known, tuple(has)))
-    return [WordMatch(path, has) for *_, path, has in sorted(ranked)[:k] if has]
+        ranked.append((-len(has), -round(worth, 6), name.count(" "), known, tuple(has), in_name))
+    return [WordMatch.of(path, rarity, has, in_name) for *_, path, has, in_name in sorted(ranked)[:k] if has]

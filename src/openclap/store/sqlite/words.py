@@ -111,9 +111,12 @@ def match_words(
     files = counts_of(db)[0]
     rarity = [np.log1p(files / max(1, len(some))) for some in having]
     worth = np.bincount(places, np.repeat([A_WORD + rare for rare in rarity], [len(some) for some in having]))
-    for word, rare, some in zip(asked, rarity, having, strict=True):
-        named = _files_with(db, f"name : {_quote(word)}") if len(some) else some
-        worth = worth + NAMED * rare * np.isin(numbers, named)
+    named = [
+        _files_with(db, f"name : {_quote(word)}") if len(some) else some
+        for word, some in zip(asked, having, strict=True)
+    ]
+    for rare, some in zip(rarity, named, strict=True):
+        worth = worth + NAMED * rare * np.isin(numbers, some)
     if allowed is not None:
         kept = allowed[np.minimum(numbers, len(allowed) - 1)] & (numbers < len(allowed))
         numbers, worth = numbers[kept], worth[kept]
@@ -131,9 +134,12 @@ def match_words(
         for number, path, name in found:
             rows.append((-worth_of[number], str(name).count(" "), validate_path(key_to_path(path)), number))
     rows = sorted(rows)[:k]
-    matched = np.array([np.isin([row[3] for row in rows], files_with) for files_with in having])
+    rare_words = dict(zip(asked, map(float, rarity), strict=True))
+    matched, in_name = ([np.isin([row[3] for row in rows], some) for some in sets] for sets in (having, named))
     return [
-        WordMatch(path, tuple(word for word, has in zip(asked, matched[:, i], strict=True) if has))
+        WordMatch.of(
+            path, rare_words, *({w for w, has in zip(asked, of, strict=True) if has[i]} for of in (matched, in_name))
+        )
         for i, (_, _, path, _) in enumerate(rows)
     ]
 
