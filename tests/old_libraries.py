@@ -43,9 +43,10 @@ def run_alone(module: str, function: str, *arguments: str | Path) -> int:
 
 
 def old_library(kind: str, folder: Path) -> Path:
-    """A copy of the one in "sqlite", "lance" or "first", to be opened and changed."""
-    if kind == "lance":
-        shutil.unpack_archive(OLD / "format-1.lance.zip", folder / "old.lance")
+    """A copy of the one in "sqlite 2", "sqlite 3", "lance 1", "lance 2" or "first", to be opened and changed."""
+    engine, _, version = kind.partition(" ")
+    if engine == "lance":
+        shutil.unpack_archive(OLD / f"format-{version}.lance.zip", folder / "old.lance")
         return folder / "old.lance"
     place = folder / "old"
     place.mkdir(parents=True)
@@ -53,6 +54,6 @@ def old_library(kind: str, folder: Path) -> Path:
         shutil.copy(OLD / "format-1.npz", place / "library.npz")
         return place
     db = sqlite3.connect(place / "library.sqlite")
-    db.executescript((OLD / "version-2.sql").read_text(encoding="utf-8"))
+    db.executescript((OLD / f"version-{version}.sql").read_text(encoding="utf-8"))
     db.close()
     return place

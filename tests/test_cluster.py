@@ -69,8 +69,8 @@ def test_a_cluster_with_a_killed_worker(nodes: str, bucket: str, tmp_path: Path)
     library = Library.open(place, model=mini)
     killed: list[int] = []
 
-    def spread(paths, known):  # type: ignore[no-untyped-def]
-        for part in spread_with_ray(place, mini, library._store.model_identity(), paths, known):
+    def spread(paths, known, roots):  # type: ignore[no-untyped-def]
+        for part in spread_with_ray(place, mini, library._store.model_identity(), paths, known, roots):
             if not killed:
                 killed.extend(workers())
                 os.kill(killed[0], signal.SIGKILL)
@@ -117,9 +117,9 @@ def test_what_a_worker_committed_before_it_died_is_not_done_again(
         put(recordings)
 
     monkeypatch.setattr(store, "put", counted)
-    first = indexing.add_shard(store, mini, paths, {paths[0]})
+    first = indexing.add_shard(store, mini, paths, {paths[0]}, [])
     assert (first.added, first.updated, commits) == (3, 1, [4])
-    assert indexing.add_shard(store, mini, paths, {paths[0]}) == first  # so the report is right whoever returns it
+    assert indexing.add_shard(store, mini, paths, {paths[0]}, []) == first  # so the report is right whoever returns it
     assert commits == [4]
 
 

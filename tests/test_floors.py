@@ -30,6 +30,8 @@ FLOORS = {
     "options": 1,
     "results": 1,
     "scores": 0,
+    "words": 0,
+    "file_facts": 1,
     "sentences": 2,
     "audio": 2,
     "store": 2,

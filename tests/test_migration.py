@@ -17,11 +17,11 @@ import pytest
 from old_libraries import HELD, MAKER, TAGS, E, old_library, recording, run_alone
 
 from openclap.errors import LibraryError, LibraryMismatch
-from openclap.store import SearchFilter, Store, open_store
+from openclap.store import FileText, SearchFilter, Store, open_store
 from openclap.store.lance import migration as lance_migration
 from openclap.store.sqlite import migration as sqlite_migration
 
-KINDS = ["sqlite", "lance"]
+KINDS = ["sqlite 2", "sqlite 3", "lance 1", "lance 2"]
 QUERY = recording("/query", 1).embedding[0]
 
 
@@ -44,7 +44,7 @@ def version_of(place: Path) -> int:
 
 
 def now(place: Path) -> bool:
-    return version_of(place) == {".lance": 2}.get(place.suffix, 3)
+    return version_of(place) == {".lance": 3}.get(place.suffix, 4)
 
 
 def holds_all(store: Store, *, but: str = "") -> None:
@@ -117,6 +117,25 @@ def test_the_first_write_brings_it_up(old: Path, write: str) -> None:
     assert writer.find_files(["/elsewhere/wind.flac"])["/elsewhere/wind.flac"].tags == ("läut",)
 
 
+def test_an_older_library_has_no_words_until_they_are_noted(old: Path) -> None:
+    store, path = open_store(old), "/nas/rain/2 声.wav"
+    assert store.match_words(["rain"], 3) == []
+    assert store.texts(HELD) == {}
+    assert sorted(store.without_text(HELD)) == sorted(HELD)
+    assert list(store.files(SearchFilter(words=("rain",)))) == []
+    assert list(store.files(SearchFilter(facts=(("folder", "rain"),)))) == []
+    found = store.recording(path)
+    assert found is not None
+    assert found.text is None
+    assert not now(old)
+    store.note_texts({path: FileText("2 声", "rain")})
+    assert now(old)
+    assert [match.path for match in store.match_words(["rain"], 3)] == [path]
+    assert sorted(store.without_text(HELD)) == sorted({*HELD} - {path})
+    assert [file.path for file in store.files(SearchFilter(words=("rain", "声")))] == [path]
+    holds_all(store)
+
+
 class Died(BaseException):
     """A process that is killed here: nothing after it is done."""
 
@@ -150,7 +169,7 @@ def _die_at(place: str, step: str) -> None:
 @pytest.mark.parametrize("step", ["copy_whole", "before", "after", "_count_rows", "drop_copies"])
 def test_killed_at_every_step(step: str, tmp_path: Path) -> None:
     """In a process of its own, which ends there as if by SIGKILL."""
-    place = old_library("sqlite", tmp_path)
+    place = old_library("sqlite 2", tmp_path)
     assert run_alone("test_migration", "_die_at", place, step) == 9
     holds_all(open_store(place))
     assert now(place) == (step == "drop_copies")
@@ -163,7 +182,7 @@ def test_killed_at_every_step(step: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("step", ["before", "after", "replace"])
 def test_broken_off_at_every_step_of_lancedb(step: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each is a commit of LanceDB, so nothing is half-way when nothing after it is done."""
-    place = old_library("lance", tmp_path)
+    place = old_library("lance 1", tmp_path)
     with monkeypatch.context() as patch:
         _broken_off(lance_migration, step, _die, patch)
         store = open_store(place)
@@ -181,7 +200,7 @@ def test_a_step_that_fails_leaves_it_as_it_was(kind: str, tmp_path: Path, monkey
     place = old_library(kind, tmp_path)
 
     def loses(db: Any) -> None:
-        if kind == "sqlite":
+        if kind.startswith("sqlite"):
             db.execute("DELETE FROM main.files WHERE path = '/nas/wind.flac'")
         else:
             db.delete("path = '/nas/wind.flac'")
@@ -213,7 +232,7 @@ def test_several_that_write_at_once(old: Path) -> None:
 
 
 def test_one_that_may_not_be_written_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    place = old_library("sqlite", tmp_path)
+    place = old_library("sqlite 2", tmp_path)
     monkeypatch.setattr(os, "access", lambda *_: False)
     store = open_store(place)
     holds_all(store)
@@ -239,7 +258,7 @@ def test_a_newer_one_is_refused_by_number(old: Path) -> None:
 
 
 def test_a_broken_older_one_is_mended(tmp_path: Path) -> None:
-    place = old_library("sqlite", tmp_path)
+    place = old_library("sqlite 2", tmp_path)
     db = sqlite3.connect(place / "library.sqlite")
     db.execute("UPDATE windows SET end_seconds = 9e999 WHERE file = 5")
     db.commit()

@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from openclap.errors import LibraryError, LibraryMismatch
-from openclap.store import File, Recording, ScoredWindow, SearchFilter, Store, open_store, records
+from openclap.errors import LibraryError, LibraryMismatch, UsageError
+from openclap.store import File, FileText, Recording, ScoredWindow, SearchFilter, Store, open_store, records
+from openclap.store.lance import indexes
 from openclap.store.sqlite import cached_vectors, vector_cache
 from openclap.store.sqlite.vector_cache import VectorCache
 
@@ -301,6 +302,173 @@ def test_a_scan_does_not_mix_two_models(opened: Opened, monkeypatch: pytest.Monk
 
 
 # -- SQLite's own ------------------------------------------------------------------------------------
+
+
+# -- words ---------------------------------------------------------------------------------------------
+
+
+def called(path: str, text: FileText, windows: int = 2) -> Recording:
+    return replace(recording(path, windows), text=text)
+
+
+CALLED = [
+    called("/d/kick_01.wav", FileText("kick 01", "drum", "", (("artist", "John Williams"), ("bpm", "120")))),
+    called("/d/kick dry loop.wav", FileText("kick dry loop", "drum 909", "", (("bpm", "127.6"), ("key", "C#m")))),
+    called("/d/snare.wav", FileText("snar", "drum", "dry hit with a kick", (("artist", "Björk"), ("ucs", "AMBForst")))),
+    called("/n/rain.wav", FileText("rain", "rain storm", "heavy rain on a roof", (("title", "Rain"), ("key", "Dbm")))),
+    called("/n/雨.wav", FileText("雨声 雨 声", "", "")),
+    recording("/n/bare.wav", 2),
+]
+
+
+def matches(store: Store, *words: str, k: int = 9, where: SearchFilter | None = None) -> list[tuple[str, ...]]:
+    return [(match.path, *match.matched) for match in store.match_words(words, k, where=where)]
+
+
+def test_files_are_found_by_their_words(opened: Opened) -> None:
+    """Most words first, rarer ones and those of the name first, then shorter names."""
+    store = opened()
+    assert store.match_words(["kick"], 3) == []
+    store.put(CALLED)
+    first, second, third = "/d/kick_01.wav", "/d/kick dry loop.wav", "/d/snare.wav"
+    for _ in range(2):
+        assert matches(store, "kick") == [(first, "kick"), (second, "kick"), (third, "kick")]
+        assert matches(store, "kick", "dry") == [(second, "kick", "dry"), (third, "kick", "dry"), (first, "kick")]
+        assert matches(store, "kick", "rain", k=1) == [("/n/rain.wav", "rain")]  # the rarer word
+        assert matches(store, "heavy rain", "rain roof") == [("/n/rain.wav", "heavy rain")]  # together or not at all
+        assert matches(store, "雨", "雨声") == [("/n/雨.wav", "雨", "雨声")]
+        assert matches(store, "kick", where=SearchFilter(within=("/d/snare.wav",))) == [(third, "kick")]
+        assert matches(store, "kick", where=SearchFilter(tags=("none",))) == []
+        assert matches(store, 'no"one', "OR", "artist·john") == []
+        store.optimize()
+        store = opened()
+
+
+def test_words_of_new_files_are_found_at_once(opened: Opened) -> None:
+    store, other = opened(), opened()
+    store.put(CALLED[:1])
+    store.optimize()
+    other.put([CALLED[1]])
+    assert len(matches(store, "kick")) == 2
+    other.delete([CALLED[0].file.path])
+    assert matches(store, "kick") == [("/d/kick dry loop.wav", "kick")]
+    store.put([replace(CALLED[1], text=FileText("bell"))])
+    assert matches(other, "kick") == []
+    assert matches(other, "bell") == [("/d/kick dry loop.wav", "bell")]
+    assert store.check() == []
+
+
+def test_filters_of_words_and_facts(opened: Opened) -> None:
+    store = opened()
+    store.put(CALLED)
+
+    def names(**fields: object) -> list[str]:
+        where = SearchFilter(**fields)  # type: ignore[arg-type]
+        found = [file.path for file in store.files(where)]
+        assert sorted(row.path for row in store.nearest(query(), 9, where=where)) == found
+        return [path.rpartition("/")[2] for path in found]
+
+    assert names(words=("Kicks",)) == ["kick dry loop.wav", "kick_01.wav", "snare.wav"]
+    assert names(words=("kick", "DRY")) == ["kick dry loop.wav", "snare.wav"]
+    assert names(words=("kick dry", "…")) == ["kick dry loop.wav"]
+    assert names(words=("雨声",)) == names(words=("声",)) == ["雨.wav"]
+    assert names(words=("williams",)) == []  # an artist's name is asked for as such
+    assert names(facts=(("artist", "WILLIAMS"),)) == names(facts=(("artist", "John Williams"),)) == ["kick_01.wav"]
+    assert names(facts=(("artist", "bjork"),)) == ["snare.wav"]
+    assert names(facts=(("folder", "Rain Storm"),)) == ["rain.wav"]
+    assert names(facts=(("folder", "drums"),)) == ["kick dry loop.wav", "kick_01.wav", "snare.wav"]
+    assert names(facts=(("folder", "kick"),)) == []
+    assert names(facts=(("ucs", "ambforst"),)) == names(facts=(("ucs", "AMB"),)) == ["snare.wav"]
+    assert names(facts=(("key", "C# minor"),)) == ["kick dry loop.wav", "rain.wav"]
+    assert names(facts=(("key", "C#"),)) == []
+    assert names(facts=(("bpm", "120"),)) == ["kick_01.wav"]
+    assert names(facts=(("bpm", "118-128"),)) == ["kick dry loop.wav", "kick_01.wav"]
+    assert names(facts=(("bpm", "1-999"), ("artist", "john"))) == ["kick_01.wav"]
+    for wrong in (("bpm", "fast"), ("bpm", "128-120"), ("key", "x"), ("artist", "-"), ("colour", "red")):
+        with pytest.raises(UsageError, match=wrong[0]):
+            list(store.files(SearchFilter(facts=(wrong,))))
+
+
+def test_texts_stay_and_move(opened: Opened) -> None:
+    store = opened()
+    store.put(CALLED)
+    paths = [r.file.path for r in CALLED]
+    texts = {r.file.path: r.text for r in CALLED if r.text is not None}
+    assert store.texts([*paths, "/no"]) == texts
+    assert store.without_text([*paths, "/no"]) == ["/n/bare.wav"]
+    assert [r.text for r in store.scan()] == [texts.get(path) for path in sorted(paths)]
+    store.put([replace(r, text=None) for r in CALLED])  # nobody has read them
+    assert store.texts(paths) == texts
+    store.note_texts({"/n/bare.wav": FileText(), "/no": FileText("no")})
+    assert store.without_text(paths) == []
+    assert store.texts(["/n/bare.wav", "/no"]) == {"/n/bare.wav": FileText()}
+    moved = [replace(CALLED[i].file, path=path) for i, path in ((0, "/d/snare.wav"), (3, "/n/wet.wav"))]
+    store.move([(paths[0], moved[0]), (paths[3], moved[1])], {"/n/wet.wav": FileText("wet", "rain storm")})
+    assert store.texts(["/d/snare.wav", "/n/wet.wav"]) == {
+        "/d/snare.wav": texts[paths[0]], "/n/wet.wav": FileText("wet", "rain storm"),
+    }  # fmt: skip
+    assert matches(store, "snar", "hit") == []
+    assert matches(store, "kick") == [("/d/snare.wav", "kick"), ("/d/kick dry loop.wav", "kick")]
+    assert store.check() == []
+
+
+def test_the_best_window_of_chosen_files(opened: Opened) -> None:
+    store = opened()
+    assert store.nearest_in(query(), ["/a"]) == []
+    many = [recording(f"/{i}.wav", 1 + i) for i in range(6)]
+    store.put(many)
+    chosen = ["/5.wav", "/2.wav", "/3.wav", "/no.wav"]
+    same(store.nearest_in(query(), chosen), brute([r for r in many if r.file.path in chosen], query(), 9))
+    assert store.nearest_in(query(), []) == []
+
+
+def test_words_are_found_by_the_index_of_lancedb_and_before_it_is_refreshed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(indexes, "WORDS_FROM", 1)
+    store = open_store(tmp_path / "lib.lance")
+    store.put(CALLED)
+    store.optimize()
+    columns = [column for index in store._rows.current().list_indices() for column in index.columns]  # type: ignore[attr-defined]
+    assert columns == ["named"]
+    first, second, third = "/d/kick_01.wav", "/d/kick dry loop.wav", "/d/snare.wav"
+
+    def check() -> None:
+        assert matches(store, "kick", "dry") == [(second, "kick", "dry"), (third, "kick", "dry"), (first, "kick")]
+        assert matches(store, "heavy rain", "rain roof") == [("/n/rain.wav", "heavy rain")]
+        assert matches(store, "雨", "雨声") == [("/n/雨.wav", "雨", "雨声")]
+        assert matches(store, "kick", where=SearchFilter(within=(third,))) == [(third, "kick")]
+        assert matches(store, "artist·john") == []
+
+    check()
+    late = called("/d/late.wav", FileText("kick late", "drum"))
+    store.put([late])
+    store.note_texts({first: FileText("bell")})
+    assert matches(store, "kick") == [("/d/late.wav", "kick"), (second, "kick"), (third, "kick")]
+    assert matches(store, "bell") == [(first, "bell")]
+    store._rows.current().optimize()  # type: ignore[attr-defined]
+    assert matches(store, "late", "bell") == [(first, "bell"), ("/d/late.wav", "late")]
+    store.delete(["/d/late.wav"])
+    store.put([replace(CALLED[0], text=CALLED[0].text)])
+    check()
+
+
+def test_broken_texts_are_told_and_read_again(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    store.put(CALLED)
+    with sqlite3.connect(tmp_path / "library.sqlite") as db:
+        db.execute("UPDATE words SET shown = 'no JSON' WHERE rowid = 1")
+        db.execute("UPDATE words SET name = 5 WHERE rowid = 2")
+        db.execute("INSERT INTO words (rowid, name, shown) VALUES (99, 'kick', '[]'), (-3, 'kick', '[]')")  # of no file
+    db.close()
+    assert store.check() == ["2 files have a text that cannot be"]
+    with pytest.raises(LibraryError, match="facts of a file are 'no JSON'"):
+        store.texts(["/d/kick_01.wav"])
+    assert [row[0] for row in matches(store, "kick")] == ["/d/kick_01.wav", "/d/snare.wav"]
+    assert store.repair() == ["2 texts of files removed: index again"]
+    assert store.without_text(["/d/kick_01.wav", "/d/kick dry loop.wav"]) == ["/d/kick dry loop.wav", "/d/kick_01.wav"]
+    assert [row[0] for row in matches(store, "kick")] == ["/d/snare.wav"]
+    assert store.check() == []
 
 
 def test_a_filled_store_is_sound(opened: Opened) -> None:

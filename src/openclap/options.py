@@ -169,6 +169,10 @@ class SearchFilter:
     files and folders that are left out. In a pattern `*` is anything, `?` one character, `[…]` one of these; see
     `openclap.store.path_patterns`. Paths, patterns and tags also fit other spellings of the same text: é as one sign,
     or as e with an accent.
+
+    All `words` must be in the texts of the file; several words in one string must stand together. All `facts` must fit:
+    names of `openclap.file_facts.ASKED` with a word or several that stand together, or for `bpm` a number or a range,
+    as "120-128". Case and accents of both do not matter; a file whose texts were never read has none.
     """
 
     within: tuple[str, ...] | None = None
@@ -181,6 +185,8 @@ class SearchFilter:
         tuple[str, ...], Option("Given when it was indexed, all of them; may be repeated", flag="tag", panel=FILTERS)
     ] = ()
     outside: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
+    facts: tuple[tuple[str, str], ...] = ()
 
 
 # names that fields of a filter had as keywords and in requests, and still go by

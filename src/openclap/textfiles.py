@@ -29,6 +29,7 @@ __all__ = [
     "WORKBOOKS",
     "TextTable",
     "detect_encoding",
+    "guess_code_page",
     "is_absent",
     "normalize_column_name",
     "open_text",
@@ -136,20 +137,28 @@ def _not_utf8(head: bytes, file: BinaryIO) -> bytes | None:
 
 
 def _guess_encoding(path: Path, sample: bytes) -> str:
-    from charset_normalizer import from_bytes
-
-    candidates = ["utf_16_le", "utf_16_be"] if b"\0" in sample else [WESTERN, *OTHERS]
-    found = [match.encoding for match in from_bytes(sample, cp_isolation=candidates) if _is_likely(match)]
     if b"\0" in sample:
+        found = _likely_encodings(sample, ["utf_16_le", "utf_16_be"])
         if not found:
             raise DataError(f"{path}: is no text; save it as CSV or text in UTF-8")
         return found[0]
-    guess = found[0] if found else WESTERN
+    guess = guess_code_page(sample)
     warnings.warn(
         DataWarning(f"{path}: is not in UTF-8, and read as {guess}; where letters look wrong, save it as UTF-8"),
         stacklevel=2,
     )
     return guess
+
+
+def guess_code_page(sample: bytes) -> str:
+    """The most likely code page of Windows for a text that is not UTF-8; the western one where none is likely."""
+    return next(iter(_likely_encodings(sample, [WESTERN, *OTHERS])), WESTERN)
+
+
+def _likely_encodings(sample: bytes, candidates: list[str]) -> list[str]:
+    from charset_normalizer import from_bytes
+
+    return [match.encoding for match in from_bytes(sample, cp_isolation=candidates) if _is_likely(match)]
 
 
 def _is_likely(match: CharsetMatch) -> bool:

@@ -2,7 +2,8 @@
 
 usage: git worktree add /tmp/old 0c2d56b && PYTHONPATH=/tmp/old/src:tests python tests/data/make_old_libraries.py tests/data/old
 
-The code of that commit is the last that wrote version 2 of SQLite's libraries and format 1 of LanceDB's; a file of
+The code of that commit is the last that wrote version 2 of SQLite's libraries and format 1 of LanceDB's, that of 0975552
+the last that wrote version 3 and format 2; a file of
 3acd8d2 wrote the first format of all: git show 3acd8d2:src/openclap/library/store.py > /tmp/first.py && PYTHONPATH=src:tests python
 tests/data/make_old_libraries.py tests/data/old /tmp/first.py. What they hold is told by
 `HELD` of the test. SQLite's is kept as text, so that a change of it can be read.
@@ -20,6 +21,7 @@ from pathlib import Path
 from old_libraries import HELD, MAKER, TAGS, recording
 
 from openclap.store import open_store
+from openclap.store.lance.tables import FORMAT_VERSION
 
 
 def fill_first(folder: Path, code: Path) -> None:
@@ -59,11 +61,13 @@ def main() -> None:
         names = ("application_id", "user_version")
         numbers = [f"PRAGMA {name} = {db.execute(f'PRAGMA {name}').fetchone()[0]};" for name in names]
         text = "\n".join(["PRAGMA journal_mode = WAL;", *numbers, *db.iterdump()])
-        (folder / "version-2.sql").write_text(text + "\n", encoding="utf-8")
+        (folder / f"version-{db.execute('PRAGMA user_version').fetchone()[0]}.sql").write_text(
+            text + "\n", encoding="utf-8"
+        )
         db.close()
         fill(Path(work, "old.lance"))
         Path(work, "old.lance", "writing.lock").unlink(missing_ok=True)
-        shutil.make_archive(str(folder / "format-1.lance"), "zip", Path(work, "old.lance"))
+        shutil.make_archive(str(folder / f"format-{FORMAT_VERSION}.lance"), "zip", Path(work, "old.lance"))
 
 
 if __name__ == "__main__":

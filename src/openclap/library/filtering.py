@@ -9,9 +9,11 @@ from dataclasses import replace
 from typing import TypedDict
 
 from openclap.errors import UsageError
+from openclap.file_facts import asked_phrases
 from openclap.library.scan import absolute_path
 from openclap.options import OLD_FILTER_NAMES, SearchFilter, make_options
 from openclap.store.path_patterns import anchor_pattern
+from openclap.words import split_words
 
 __all__ = ["FilterOptions", "Paths", "check_tags", "list_paths", "normalize_tag", "resolve_filter"]
 
@@ -67,16 +69,20 @@ def resolve_filter(given: SearchFilter | None, options: FilterOptions) -> Search
     Raises
     ------
     UsageError
-        There is no such keyword, or a tag or a pattern is not valid Unicode.
+        There is no such keyword; a tag, a word or a pattern is not valid Unicode, or a fact is none that can be asked
+        for.
     """
     renamed = {OLD_FILTER_NAMES.get(name, name): value for name, value in options.items()}
     asked = make_options(SearchFilter, {**vars(given or SearchFilter()), **renamed})
-    if not all(map(_is_text, (*asked.tags, asked.path or ""))):
-        raise UsageError("a tag or a pattern holds what is no Unicode; use * for those characters")
+    if not all(map(_is_text, (*asked.tags, asked.path or "", *asked.words, *(value for _, value in asked.facts)))):
+        raise UsageError("a tag, a word or a pattern holds what is no Unicode; use * for those characters")
     resolved = replace(
         asked,
         within=None if asked.within is None else tuple(map(absolute_path, list_paths(asked.within))),
         path=None if asked.path is None else anchor_pattern(asked.path),
         tags=tuple(asked.tags),
+        words=tuple(filter(split_words, asked.words)),
     )
+    for name, value in asked.facts:
+        asked_phrases(name, value)  # refuses what cannot be asked for
     return None if resolved == SearchFilter() else resolved

@@ -28,12 +28,13 @@ from openclap.audio.files import open_binary
 from openclap.batches import batches
 from openclap.clap import CLAP
 from openclap.errors import SoundError
+from openclap.library.file_words import read_text
 from openclap.library.index_progress import Advance, Progress, track_progress
 from openclap.library.reachability import is_gone
 from openclap.library.removal import files_below
 from openclap.library.scan import absolute_path, find_sounds, size_and_time
 from openclap.results import AddReport, Failure, Windows
-from openclap.store import File, Recording, Store
+from openclap.store import File, FileText, Recording, Store
 
 __all__ = ["AT_ONCE", "HOP", "WINDOW", "Spread", "add", "add_shard", "content_hash", "hash_from_here", "or_error"]
 
@@ -46,12 +47,13 @@ COMMIT_FILES = 256  # or this many files
 COMMIT_WINDOWS = 50_000  # windows, 100 MB, that wait in memory at most
 TIDY_SHARDS = 256  # of a cluster, after which the store is tidied: each shard is a commit
 AT_ONCE = 512  # files that are hashed and looked up together
+TEXTS_AT_ONCE = 4_096  # files of an older library whose texts are noted together
 HASHERS = 4
 HASH_BYTES = 16
 
 SizeAndTime = tuple[int, int]  # bytes, and ns
-# new files, files the store knows → for each part that was done, its number of files and its report
-Spread = Callable[[Sequence[str], Collection[str]], Iterator[tuple[int, AddReport]]]
+# new files, files the store knows, folders → for each part that was done, its number of files and its report
+Spread = Callable[[Sequence[str], Collection[str], Sequence[str]], Iterator[tuple[int, AddReport]]]
 
 
 def add(
@@ -67,6 +69,7 @@ def add(
     progress: bool | Progress = False,
     skip: Callable[[Path, SizeAndTime], bool] = lambda *_: False,
     spread: Spread | None = None,
+    texts: bool = True,
 ) -> AddReport:
     """Bring what the store knows of these files and folders up to date; see `Library.add`.
 
@@ -78,11 +81,14 @@ def add(
         Files for which this is true wait for another run.
     spread
         Embeds the new files elsewhere, instead of in this process.
+    texts
+        Read the words that files are called by; otherwise they wait for a run that does.
     """
     found = find_sounds(paths, exclude)
     known = store.find_files(map(str, found.files))
     fresh: list[tuple[Path, SizeAndTime | None]] = []
-    run = _Run(store, clap, known, failed=list(found.unreadable))
+    roots = list(map(str, found.folders))
+    run = _Run(store, clap, known, failed=list(found.unreadable), roots=roots if texts else None)
     for path in found.files:
         now, old = size_and_time(path), known.get(str(path))
         same = old is not None and (old.size, old.mtime_ns) == now
@@ -97,14 +103,16 @@ def add(
             if not prune:
                 run.failed.append(Failure(root, "is not there; the files that it held stay in the library"))
     outdated = [] if keep else list(run.outdated)
-    if fresh or outdated or (not keep and (held.gone or held.excluded)):
+    untold = [] if keep or not texts else store.without_text(known)
+    if fresh or outdated or untold or (not keep and (held.gone or held.excluded)):
         claim()
-    if fresh or outdated:
-        with track_progress(len(fresh) + len(outdated), progress, run.failed) as advance:
+    if fresh or outdated or untold:
+        with track_progress(len(fresh) + len(outdated) + len(untold), progress, run.failed) as advance:
             if spread is None:
                 run.embed_new(fresh, advance)
             else:
-                run.merge_reports(spread([str(path) for path, _ in fresh], known), advance)
+                run.merge_reports(spread([str(path) for path, _ in fresh], known, roots), advance)
+            run.read_texts(untold, advance)
             if not keep:
                 run.reembed_outdated(outdated, advance)
                 run.reembed_outdated(run.outdated[len(outdated) :], lambda _: None)  # files that have just moved
@@ -114,19 +122,21 @@ def add(
     run.removed = store.delete(leaving) if leaving else 0
     untagged = [str(p) for p in found.files if str(p) not in known or not set(tags) <= set(known[str(p)].tags)]
     store.tag(untagged, tags)
-    if fresh or outdated or leaving:
+    if fresh or outdated or untold or leaving:
         store.optimize()
     return replace(run.report(), kept_missing=len(kept), missing_folders=folders)
 
 
-def add_shard(store: Store, clap: CLAP, paths: Sequence[str], known: Collection[str]) -> AddReport:
+def add_shard(
+    store: Store, clap: CLAP, paths: Sequence[str], known: Collection[str], roots: Sequence[str]
+) -> AddReport:
     """Do what `add` does with new files, for some of them and in one commit; a second time it changes nothing.
 
     `known` are the files that the store knew when the run began. If it knows more of them now, a worker wrote them and
-    died before it could report.
+    died before it could report; `roots` are the folders that are indexed.
     """
     now = store.find_files(paths)
-    run = _Run(store, clap, known, failed=[], often=False)
+    run = _Run(store, clap, known, failed=[], roots=roots, often=False)
     fresh: list[tuple[Path, SizeAndTime | None]] = []
     for path in map(Path, paths):
         state, file = size_and_time(path), now.get(str(path))
@@ -166,6 +176,7 @@ class _Run:
     clap: CLAP
     known: Collection[str]
     failed: list[Failure]
+    roots: Sequence[str] | None  # the folders that are indexed; None where no texts are read
     added: int = 0
     updated: int = 0
     unchanged: int = 0
@@ -174,6 +185,7 @@ class _Run:
     outdated: list[File] = field(default_factory=list)  # files that an earlier revision of decoding has read
     often: bool = True  # commit every second
     _counted_unchanged: set[str] = field(default_factory=set)  # paths of those that are outdated, too
+    _texts: dict[str, FileText] = field(default_factory=dict)  # of the files that are looked up together
     _new_facts: list[File] = field(default_factory=list)  # files of known content, whose facts wait to be noted
     _waiting: list[Recording] = field(default_factory=list)
     _waiting_windows: int = 0
@@ -184,11 +196,19 @@ class _Run:
         try:
             with ThreadPoolExecutor(HASHERS, thread_name_prefix="openclap-hash") as pool:
                 for some in batches(fresh, AT_ONCE):
-                    self._take(
-                        some, list(pool.map(partial(or_error, content_hash), (path for path, _ in some))), advance
-                    )
+                    self._texts = {}
+                    look = partial(or_error, self._look_at)
+                    self._take(some, list(pool.map(look, (path for path, _ in some))), advance)
         finally:  # on Ctrl-C, too
             self._commit()
+
+    def read_texts(self, paths: Sequence[str], advance: Advance) -> None:
+        """Read the texts of files that the store knows without one, and of none that has got one meanwhile."""
+        with ThreadPoolExecutor(HASHERS, thread_name_prefix="openclap-read") as pool:
+            for some in batches(paths, TEXTS_AT_ONCE):
+                untold = self.store.without_text(some)
+                self.store.note_texts(dict(zip(untold, pool.map(self._text_of, untold), strict=True)))
+                advance(len(some))
 
     def note_unchanged(self, file: File) -> None:
         """Count a file whose content is what it was."""
@@ -256,6 +276,16 @@ class _Run:
             else:
                 advance(1)
 
+    def _look_at(self, path: Path) -> str:
+        """The hash of a file's content; its text is noted for whoever puts it into the store."""
+        content = content_hash(path)
+        if self.roots is not None:
+            self._texts[str(path)] = self._text_of(str(path))
+        return content
+
+    def _text_of(self, path: str) -> FileText:
+        return read_text(path, self.roots or ())
+
     def _move(self, files: Sequence[File], by_hash: dict[str, list[File]]) -> set[str]:
         """Give files of the store, whose content is at another path now, that path → the new paths."""
         now = {file.path: file.hash for file in files}
@@ -270,7 +300,7 @@ class _Run:
                     self.moved.add(other.path)
                     moves.append((other.path, replace(file, seconds=other.seconds, reading=other.reading)))
                     break
-        arrived = set(self.store.move(moves)) if moves else set()
+        arrived = set(self.store.move(moves, self._texts)) if moves else set()
         self.updated += len(arrived)
         for _, file in moves:
             if file.path in arrived:
@@ -290,7 +320,7 @@ class _Run:
                 copy = replace(file, seconds=recording.file.seconds, reading=recording.file.reading)
                 self._count(file)
                 self._note_outdated(copy)
-                self._put(replace(recording, file=copy))
+                self._put(replace(recording, file=copy, text=self._texts.get(file.path)))
                 return True
         return False
 
@@ -319,7 +349,7 @@ class _Run:
             recording = self.store.recording(first[file.hash].path)
             if recording is not None and (recording.file.hash, recording.file.reading) == (file.hash, DECODE_REVISION):
                 self._count_reembedded(file)
-                self._put(replace(recording, file=replace(recording.file, **_facts(file))))
+                self._put(replace(recording, file=replace(recording.file, **_facts(file)), text=None))
             else:  # the first could not be read, or has changed meanwhile
                 self._embed([file], lambda _: None, again=True)
             advance(1)
@@ -337,7 +367,8 @@ class _Run:
             if isinstance(windows, Windows):
                 (self._count_reembedded if again else self._count)(file)
                 now = replace(file, seconds=float(windows.end[-1]), reading=DECODE_REVISION)
-                self._put(Recording(now, windows.start, windows.end, windows.embedding))
+                text = self._texts.get(file.path)
+                self._put(Recording(now, windows.start, windows.end, windows.embedding, text))
             else:
                 self.failed.append(Failure(file.path, windows.cause))
             advance(1)

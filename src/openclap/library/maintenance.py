@@ -1,8 +1,8 @@
 """A library → whether it is whole; a library → one Parquet file, and back.
 
-A Parquet export holds a row for each window (path, size, mtime_ns, hash, seconds, tags, start, end, embedding, reading)
-and, as metadata, the model that made it; only a library of the same model imports it. Older exports have no column
-`reading`, which is 1 then.
+A Parquet export holds a row for each window (path, size, mtime_ns, hash, seconds, tags, start, end, embedding, reading,
+text) and, as metadata, the model that made it; only a library of the same model imports it. `text` is JSON, or null.
+Older exports have no columns `reading`, which is 1 then, and `text`.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from dataclasses import astuple
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,8 @@ from openclap.library.model_identity import current_model_name, same_front_end
 from openclap.library.reachability import is_gone
 from openclap.library.scan import size_and_time
 from openclap.results import Verification
-from openclap.store import File, Recording, Store
-from openclap.store.validation import validate_file, validate_identity, validate_span, validate_vectors
+from openclap.store import File, FileText, Recording, Store
+from openclap.store.validation import validate_file, validate_identity, validate_span, validate_text, validate_vectors
 
 __all__ = ["export_parquet", "import_parquet", "refuse_empty", "verify"]
 
@@ -97,6 +98,7 @@ def export_parquet(store: Store, output: Path) -> dict[str, Any]:
             ("end", pa.float64()),
             ("embedding", pa.list_(pa.float32(), maker["embedding"])),
             ("reading", pa.int32()),
+            ("text", pa.string()),
         ],
         metadata={"openclap": about},
     )
@@ -113,8 +115,10 @@ def export_parquet(store: Store, output: Path) -> dict[str, Any]:
                 )
                 columns = [pa.array([fact] * count, kind) for fact, kind in zip(facts, schema.types, strict=False)]
                 readings = pa.array([file.reading] * count, pa.int32())
+                text = None if recording.text is None else json.dumps(astuple(recording.text))
+                texts = pa.array([text] * count, pa.string())
                 spans = [pa.array(recording.start), pa.array(recording.end)]
-                waiting.append(pa.Table.from_arrays([*columns, *spans, vectors, readings], schema=schema))
+                waiting.append(pa.Table.from_arrays([*columns, *spans, vectors, readings, texts], schema=schema))
                 files, windows = files + 1, windows + count
                 if sum(map(len, waiting)) >= ROWS_AT_ONCE:
                     writer.write_table(pa.concat_tables(waiting))
@@ -186,11 +190,18 @@ def _recordings(file: Any, source: Path, width: int) -> Iterator[Recording]:
             spans = np.array([validate_span(known.path, row["start"], row["end"]) for row in some], np.float64)
             vectors = np.array([row["embedding"] for row in some], np.float32)
             whole = validate_vectors(known.path, vectors, width)
-            yield Recording(known, spans[:, 0].copy(), spans[:, 1].copy(), whole)
+            yield Recording(known, spans[:, 0].copy(), spans[:, 1].copy(), whole, _text_of(first.get("text")))
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise LibraryError(
             f"{source} is damaged ({error}); what was before that is imported, export it again"
         ) from error
+
+
+def _text_of(value: str | None) -> FileText | None:
+    if value is None:
+        return None
+    name, folders, tags, facts = json.loads(value)
+    return validate_text(name, folders, tags, json.dumps(facts))
 
 
 def _pyarrow() -> Any:

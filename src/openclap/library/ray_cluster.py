@@ -53,11 +53,16 @@ def cluster_spread(store: Store, clap: CLAP) -> Spread:
             " sounds.lance or s3://BUCKET/sounds.lance"
         )
     clap.recipe()  # refused before anything is written
-    return lambda paths, known: spread_with_ray(store.place, clap, store.model_identity(), paths, known)
+    return lambda paths, known, roots: spread_with_ray(store.place, clap, store.model_identity(), paths, known, roots)
 
 
 def spread_with_ray(
-    place: str, clap: CLAP, maker: Mapping[str, Any], paths: Sequence[str], known: Collection[str]
+    place: str,
+    clap: CLAP,
+    maker: Mapping[str, Any],
+    paths: Sequence[str],
+    known: Collection[str],
+    roots: Sequence[str] = (),
 ) -> Iterator[tuple[int, AddReport]]:
     """Embed files on the cluster at RAY_ADDRESS, or a new one on this machine → for each part, its files and report.
 
@@ -69,6 +74,8 @@ def spread_with_ray(
         The model identity that the store has.
     known
         The files that were in the store before.
+    roots
+        The folders that are indexed.
 
     Raises
     ------
@@ -91,6 +98,7 @@ def spread_with_ray(
             "fingerprint": clap.fingerprint,
             "place": place,
             "maker": dict(maker),
+            "roots": list(roots),
         }
         resources = {"num_cpus": 0 if gpu else cores, "num_gpus": 1 if gpu else 0}
 
@@ -151,8 +159,10 @@ def _reports(
 class _Worker:
     """An actor of the cluster, which opens the model and the store with its first shard."""
 
-    def __init__(self, recipe: dict[str, Any], fingerprint: str, place: str, maker: dict[str, Any]) -> None:
-        self.recipe, self.fingerprint, self.place, self.maker = recipe, fingerprint, place, maker
+    def __init__(
+        self, recipe: dict[str, Any], fingerprint: str, place: str, maker: dict[str, Any], roots: list[str]
+    ) -> None:
+        self.recipe, self.fingerprint, self.place, self.maker, self.roots = recipe, fingerprint, place, maker, roots
         self.opened: tuple[Store, CLAP] | None = None
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[str]]:
@@ -161,7 +171,7 @@ class _Worker:
         for number, paths, known in map(json.loads, batch["shard"]):
             try:
                 self.opened = self.opened or self._open()
-                report = add_shard(*self.opened, paths, set(known))
+                report = add_shard(*self.opened, paths, set(known), self.roots)
             except errors.OpenClapError as error:
                 reports.append([number, {}, [], [type(error).__name__, str(error)]])
             else:

@@ -39,7 +39,8 @@ def reembed(store: Store, clap: CLAP, *, progress: bool | Progress = False, prun
             more = [path for path in files if path not in done and not is_gone(Path(path))]
             if not more:
                 break
-            report = indexing.add(staging, clap, more, claim=partial(claim_store, staging, clap), progress=progress)
+            claim = partial(claim_store, staging, clap)
+            report = indexing.add(staging, clap, more, claim=claim, progress=progress, texts=False)
             if report.added or report.updated:
                 reference_bank(clap)  # made now: it takes seconds for a large model, and would delay the first search
             failed |= {failure.path: failure for failure in report.failed}
@@ -53,6 +54,7 @@ def reembed(store: Store, clap: CLAP, *, progress: bool | Progress = False, prun
             _refuse_to_lose(store, files)
         for tags, group in groupby(sorted(files.values(), key=lambda file: file.tags), key=lambda file: file.tags):
             staging.tag([file.path for file in group], tags)
+        staging.note_texts(store.texts(files))
         there = staging.find_files(files)
         left = [
             RememberedTags(file.hash, path, file.tags)

@@ -1,6 +1,25 @@
 """Files, windows and vectors → rows on disk, in SQLite or LanceDB; a vector → the windows nearest to it."""
 
 from openclap.store.open_store import open_store
-from openclap.store.records import File, Recording, RememberedTags, ScoredWindow, SearchFilter, Store
+from openclap.store.records import (
+    File,
+    FileText,
+    Recording,
+    RememberedTags,
+    ScoredWindow,
+    SearchFilter,
+    Store,
+    WordMatch,
+)
 
-__all__ = ["File", "Recording", "RememberedTags", "ScoredWindow", "SearchFilter", "Store", "open_store"]
+__all__ = [
+    "File",
+    "FileText",
+    "Recording",
+    "RememberedTags",
+    "ScoredWindow",
+    "SearchFilter",
+    "Store",
+    "WordMatch",
+    "open_store",
+]

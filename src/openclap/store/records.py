@@ -5,7 +5,7 @@ Stores know nothing of audio, text or models.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -15,16 +15,19 @@ import numpy.typing as npt
 
 from openclap.batches import batches_until
 from openclap.errors import Hint, LibraryError, LibraryMismatch
+from openclap.file_facts import Facts
 from openclap.options import SearchFilter
 
 __all__ = [
     "File",
+    "FileText",
     "Recording",
     "RememberedTags",
     "ScoredWindow",
     "SearchFilter",
     "Store",
     "Vectors",
+    "WordMatch",
     "belongs_to_model",
     "width_mismatch",
 ]
@@ -74,14 +77,36 @@ class File:
         return not self.hash.startswith(UNHASHED)
 
 
+@dataclass(frozen=True)
+class FileText:
+    """What a file is called and says of itself, as `openclap.words` splits it.
+
+    Attributes
+    ----------
+    name, folders, tags : str
+        Words of the file's name, of the folders around it and of its tags, separated by spaces.
+    facts : tuple of (str, str)
+        Names of `file_facts.FACTS` with values as they are shown.
+    """
+
+    name: str = ""
+    folders: str = ""
+    tags: str = ""
+    facts: Facts = ()
+
+
 @dataclass(frozen=True, eq=False)
 class Recording:
-    """A file with its windows: `start` and `end` in seconds (W,), unit rows `embedding` float32 (W, E)."""
+    """A file with its windows: `start` and `end` in seconds (W,), unit rows `embedding` float32 (W, E).
+
+    Its `text` is None where nobody has read it; `put` then keeps the one that the store has.
+    """
 
     file: File
     start: Seconds
     end: Seconds
     embedding: Vectors
+    text: FileText | None = None
 
 
 @dataclass(frozen=True)
@@ -106,6 +131,14 @@ class ScoredWindow:
     end: float
     score: float
     embedding: Vectors = field(repr=False, compare=False)
+
+
+@dataclass(frozen=True)
+class WordMatch:
+    """A file of a library, and those of the words asked for that it is called by, in their order."""
+
+    path: str
+    matched: tuple[str, ...]
 
 
 class Store(Protocol):
@@ -137,12 +170,21 @@ class Store(Protocol):
     def update_facts(self, files: Sequence[File]) -> None:
         """Note new sizes, times and revisions of reading for files whose content is unchanged."""
 
-    def move(self, moves: Sequence[tuple[str, File]]) -> list[str]:
+    def move(self, moves: Sequence[tuple[str, File]], texts: Mapping[str, FileText] | None = None) -> list[str]:
         """Give files, with windows and tags, another path; files that the store had at new paths are replaced.
 
-        `moves` are pairs of an old path and the file as it is now. Returns the new paths of files that were moved; a
-        file with another content by now is not.
+        `moves` are pairs of an old path and the file as it is now; `texts` are those of new paths, and files without
+        one here keep theirs. Returns the new paths of files that were moved; a file with another content by now is not.
         """
+
+    def note_texts(self, texts: Mapping[str, FileText]) -> None:
+        """Note the texts of files, by path; what is not in the store is left out."""
+
+    def texts(self, paths: Iterable[str]) -> dict[str, FileText]:
+        """The texts of these files, by path; those that have none are left out."""
+
+    def without_text(self, paths: Iterable[str]) -> list[str]:
+        """Those of these files in the store whose texts were never read."""
 
     def delete(self, paths: Iterable[str]) -> int:
         """Forget files → how many there were."""
@@ -186,6 +228,17 @@ class Store(Protocol):
         """The k windows with the highest cosine to a unit vector (E,), best first; with `per_file`, one of each file.
 
         Ties are ordered by path and start. What any process has put a moment ago is found.
+        """
+
+    def nearest_in(self, query: Vectors, paths: Iterable[str]) -> list[ScoredWindow]:
+        """The window with the highest cosine to a unit vector (E,) of each of these files, best first."""
+
+    def match_words(self, words: Sequence[str], k: int, *, where: SearchFilter | None = None) -> list[WordMatch]:
+        """The k files that are called by most of these words, best first.
+
+        Of as many words the rarer ones count more, and those of a file's own name more than those of folders and tags;
+        then shorter names, then paths are in order. Words are those of `words.split_words`; several in one string must
+        stand together.
         """
 
     def sample(self, count: int) -> Vectors:

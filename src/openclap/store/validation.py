@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from openclap.store.records import File, Vectors
+from openclap.file_facts import FACTS
+from openclap.store.records import File, FileText, Vectors
 
 __all__ = [
     "MAX_SECONDS",
@@ -24,6 +25,7 @@ __all__ = [
     "validate_path",
     "validate_scores",
     "validate_span",
+    "validate_text",
     "validate_vectors",
     "validate_width",
 ]
@@ -69,6 +71,17 @@ def validate_span(path: str, start: Any, end: Any) -> tuple[float, float]:
     if not _is_seconds(start) or not _is_seconds(end) or end < start:
         raise BrokenValue(f"a window of {path} goes from {_show_value(start)} to {_show_value(end)} s")
     return float(start), float(end)
+
+
+def validate_text(name: Any, folders: Any, tags: Any, facts: Any) -> FileText:
+    """The words of a file, and its facts from JSON, a list of names and values."""
+    try:
+        pairs = tuple((fact, value) for fact, value in json.loads(facts))
+    except (TypeError, ValueError, RecursionError):
+        raise BrokenValue(f"the facts of a file are {_show_value(facts)}") from None
+    if not all(isinstance(value, str) for value in (name, folders, tags, *(value for _, value in pairs))):
+        raise BrokenValue("the words of a file are no text")
+    return FileText(name, folders, tags, tuple(pair for pair in pairs if pair[0] in FACTS))
 
 
 def validate_identity(text: Any) -> dict[str, Any]:

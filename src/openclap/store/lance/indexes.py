@@ -7,13 +7,22 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
-from lancedb.index import BTree, IvfSq
+from lancedb.index import FTS, BTree, IvfSq
+
+from openclap.store.lance.texts import NAMED
 
 __all__ = ["tidy"]
 
 INDEX_FROM = 100_000  # rows; below, looking at every row takes 0.15 s
 INDEX_AGAIN = 4  # times as many rows as an index was made for, before it is made anew
 PATHS_FROM = 10_000  # rows from which paths get an index
+WORDS_FROM = 10_000  # rows from which words get one; below, looking at every row takes some ms
+# words were split and shortened before
+AS_THEY_ARE: dict[str, Any] = {
+    "base_tokenizer": "whitespace",
+    "max_token_length": None,
+    **dict.fromkeys(("lower_case", "stem", "remove_stop_words", "ascii_folding"), False),
+}
 UNTIDY_PIECES, UNTIDY_ROWS = 20, 20_000  # small pieces, or rows that are in no index, from which it is worth it
 KEPT = timedelta(days=1)  # how long old versions are kept, for processes that are reading them
 
@@ -30,6 +39,8 @@ def tidy(table: Any) -> None:
         for column in ("path", "hash", "key"):
             if rows >= PATHS_FROM and column not in indexed:
                 table.create_index(column, config=BTree())
+        if rows >= WORDS_FROM and NAMED in table.schema.names and NAMED not in indexed:
+            table.create_index(NAMED, config=FTS(**AS_THEY_ARE))
         unknown = max((table.index_stats(name).num_unindexed_rows for name in indexed.values()), default=0)
         pieces = table.stats()["fragment_stats"]["num_small_fragments"]
         if pieces >= UNTIDY_PIECES or unknown >= UNTIDY_ROWS:

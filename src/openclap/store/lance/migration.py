@@ -9,12 +9,13 @@ A tag keeps the table as it was until all steps are done; where one fails, the t
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from typing import Any
 
 from openclap.errors import Hint, LibraryError
 from openclap.store.lance.tables import FORMAT_VERSION, Tables
+from openclap.store.lance.texts import NAMED, TEXT
 
 __all__ = ["migrate"]
 
@@ -51,11 +52,21 @@ def migrate(tables: Tables, slot: str, table: Any) -> None:
 
 def _readings(table: Any) -> None:
     """1 → 2: a column for the revision of decoding by which each file was read."""
-    with suppress(RuntimeError, ValueError, OSError):  # on object storage another machine may have done it
-        if "reading" not in table.schema.names:
-            table.add_columns({"reading": "CAST(1 AS INT)"})
-    if "reading" not in table.schema.names:
-        table.add_columns({"reading": "CAST(1 AS INT)"})
+    _add_columns(table, {"reading": "CAST(1 AS INT)"})
 
 
-STEPS: dict[int, Callable[[Any], None]] = {1: _readings}
+def _texts(table: Any) -> None:
+    """2 → 3: columns for the words of files, which the next `add` fills."""
+    _add_columns(table, dict.fromkeys([*TEXT, NAMED], "CAST(NULL AS STRING)"))
+
+
+def _add_columns(table: Any, columns: dict[str, str]) -> None:
+    """Add those of the columns that are not there, with their values."""
+    for trying in (suppress(RuntimeError, ValueError, OSError), nullcontext()):
+        with trying:  # on object storage another machine may have done it meanwhile
+            missing = {name: value for name, value in columns.items() if name not in table.schema.names}
+            if missing:
+                table.add_columns(missing)
+
+
+STEPS: dict[int, Callable[[Any], None]] = {1: _readings, 2: _texts}

@@ -10,7 +10,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from openclap.store.lance.rows import SCHEMAS, is_any_of, remembered_row, row_to_remembered
+from openclap.store.lance.conditions import is_any_of
+from openclap.store.lance.rows import SCHEMAS, remembered_row, row_to_remembered
 from openclap.store.lance.tables import Tables
 from openclap.store.path_patterns import path_to_text
 from openclap.store.records import File, RememberedTags

@@ -1,4 +1,4 @@
-"""Rows of the tables ↔ files, recordings and vectors; a `SearchFilter` → a condition of LanceDB.
+"""Rows of the tables ↔ files, recordings and vectors.
 
 A window is a row that repeats all facts of its file, so that one condition serves files and windows; the row of window
 0 stands for the file.
@@ -6,25 +6,16 @@ A window is a row that repeats all facts of its file, so that one condition serv
 
 from __future__ import annotations
 
-import math
-import os
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from lancedb.query import ColumnOrdering
 
-from openclap.store.path_patterns import (
-    has_one_spelling,
-    path_to_text,
-    regex_of_folder,
-    regex_of_pattern,
-    spellings,
-    text_to_path,
-)
-from openclap.store.records import File, Recording, RememberedTags, ScoredWindow, SearchFilter, Vectors
+from openclap.store.lance.texts import NAMED, TEXT, row_to_text, text_to_columns
+from openclap.store.path_patterns import path_to_text, text_to_path
+from openclap.store.records import File, Recording, RememberedTags, ScoredWindow, Vectors
 from openclap.store.validation import (
     BrokenValue,
     validate_file,
@@ -38,12 +29,8 @@ __all__ = [
     "FIRST",
     "SCHEMAS",
     "WINDOW",
-    "by",
     "check_schema",
     "fact_columns",
-    "filter_condition",
-    "is_any_of",
-    "quote",
     "recordings_to_table",
     "remembered_row",
     "row_to_file",
@@ -59,7 +46,7 @@ __all__ = [
 FACTS = ["path", "size", "mtime_ns", "hash", "seconds", "tags", "reading"]
 WINDOW = ["path", "start", "end", "embedding"]
 FIRST = "number = 0"
-LARGEST = 2**62
+NEWER = {"reading", *TEXT, NAMED}  # columns that tables of older formats lack
 PRIMARY_KEY = "lance-schema:unenforced-primary-key:position"  # with it, two writers of one key are noticed
 
 
@@ -99,22 +86,20 @@ def windows_schema(width: int) -> Any:
             ("end", pa.float64()),
             ("embedding", pa.list_(pa.float32(), width)),
             ("reading", pa.int32()),
+            *((name, pa.string()) for name in (*TEXT, NAMED)),
         ]
     )
 
 
 def check_schema(name: str, schema: Any) -> None:
-    """Refuse a table without the columns of its kind: anybody may have made or changed a library.
-
-    Tables of format 1 have no column `reading`.
-    """
+    """Refuse a table without the columns of its kind: anybody may have made or changed a library."""
     width = 1
     if name.startswith("windows-") and "embedding" in schema.names:
         width = getattr(schema.field("embedding").type, "list_size", 1)
     wanted = SCHEMAS.get(name) or windows_schema(width)
     for field in wanted:
-        there = name not in SCHEMAS and field.name == "reading" and "reading" not in schema.names
-        if not there and (field.name not in schema.names or schema.field(field.name).type != field.type):
+        older = name not in SCHEMAS and field.name in NEWER and field.name not in schema.names
+        if not older and (field.name not in schema.names or schema.field(field.name).type != field.type):
             raise BrokenValue(f"its table {name} has no column {field.name} of {field.type}")
 
 
@@ -127,6 +112,8 @@ def recordings_to_table(recordings: Sequence[Recording], tags: Mapping[str, Sequ
     numbers = np.concatenate([np.arange(count, dtype=np.int32) for count in counts])
     vectors = np.concatenate([recording.embedding for recording in recordings]).astype(np.float32, copy=False)
     lists = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), vectors.shape[1])
+    windows = zip(repeated.tolist(), numbers.tolist(), strict=True)
+    texts = [text_to_columns(recordings[i].text, number) for i, number in windows]
     columns: dict[str, Any] = {
         "key": [key_of(files[i].path, number) for i, number in zip(repeated, numbers.tolist(), strict=True)],
         "path": [path_to_text(files[i].path) for i in repeated],
@@ -138,6 +125,7 @@ def recordings_to_table(recordings: Sequence[Recording], tags: Mapping[str, Sequ
         "tags": [list(tags.get(files[i].path, ())) for i in repeated],
         **{name: np.concatenate([getattr(recording, name) for recording in recordings]) for name in ("start", "end")},
         "embedding": lists,
+        **{name: [text[name] for text in texts] for name in (*TEXT, NAMED)},
     }
     schema = windows_schema(vectors.shape[1])
     arrays = [pa.array(columns[field.name], field.type) for field in schema]
@@ -153,16 +141,15 @@ def update_table(schema: Any, keys: Sequence[str], **columns: Sequence[Any]) -> 
 
 def upgrade_columns(table: Any) -> Any:
     """An Arrow table of windows, of any format, with the present columns."""
-    return (
-        table
-        if "reading" in table.schema.names
-        else table.append_column("reading", pa.array([1] * len(table), pa.int32()))
-    )
+    for name in sorted(NEWER - {*table.schema.names}):
+        kind, value = (pa.int32(), 1) if name == "reading" else (pa.string(), None)
+        table = table.append_column(name, pa.array([value] * len(table), kind))
+    return table
 
 
-def fact_columns(table: Any) -> list[str]:
-    """The columns of FACTS that a table has; one of format 1 has no `reading`."""
-    return FACTS if "reading" in table.schema.names else FACTS[:-1]
+def fact_columns(table: Any, *others: str) -> list[str]:
+    """The columns of FACTS, and others, that a table has; one of an older format lacks some."""
+    return [name for name in (*FACTS, *others) if name in table.schema.names]
 
 
 def row_to_file(row: dict[str, Any]) -> File:
@@ -199,9 +186,8 @@ def table_to_recordings(table: Any) -> Iterator[Recording]:
         file = row_to_file(rows[places[0]])
         spans = np.array([validate_span(file.path, rows[i]["start"], rows[i]["end"]) for i in places], np.float64)
         some = vectors[places[0] : places[-1] + 1]
-        yield Recording(
-            file, spans[:, 0].copy(), spans[:, 1].copy(), validate_vectors(file.path, some, vectors.shape[1])
-        )
+        whole = validate_vectors(file.path, some, vectors.shape[1])
+        yield Recording(file, spans[:, 0].copy(), spans[:, 1].copy(), whole, row_to_text(rows[places[0]]))
 
 
 def vectors_of(table: Any) -> Vectors:
@@ -222,73 +208,3 @@ def table_to_scored_windows(query: Vectors, table: Any) -> list[ScoredWindow]:
         path = validate_path(text_to_path(place["path"]) if isinstance(place["path"], str) else place["path"])
         rows.append(ScoredWindow(path, *validate_span(path, place["start"], place["end"]), score, vector))
     return rows
-
-
-# -- conditions --------------------------------------------------------------------------------------
-
-
-def quote(text: str) -> str:
-    """A text, quoted for a condition."""
-    return "'" + text.replace("'", "''") + "'"
-
-
-def by(column: str) -> Any:
-    """The order by a column, the smallest first."""
-    return ColumnOrdering(column_name=column, ascending=True)
-
-
-def is_any_of(column: str, values: Iterable[str]) -> str:
-    """The condition that a column is one of these texts."""
-    return f"{column} IN ({', '.join(map(quote, values))})"
-
-
-def filter_condition(where: SearchFilter | None, files: Collection[str] = ()) -> str | None:
-    """A filter as a condition of LanceDB; `files` are further paths, as texts, that are allowed by `within`."""
-    if where is None:
-        return None
-    conditions = [
-        condition.format(wanted)
-        for value, condition, wanted in (
-            (where.path, "regexp_like(path, {})", where.path is not None and quote(regex_of_pattern(where.path))),
-            (where.min_seconds, "seconds >= {}", _number(where.min_seconds)),
-            (where.max_seconds, "seconds <= {}", _number(where.max_seconds)),
-            (where.after, "mtime_ns >= {}", _nanoseconds(where.after)),
-            (where.before, "mtime_ns < {}", _nanoseconds(where.before)),
-        )
-        if value is not None
-    ]
-    conditions += [_any([f"array_has(tags, {quote(way)})" for way in spellings(tag)]) for tag in where.tags]
-    if where.within is not None:
-        conditions.append(_any([*map(_lies_in, where.within), *([is_any_of("path", sorted(files))] if files else [])]))
-    if where.outside:
-        conditions.append(f"NOT {_any([*map(_lies_in, where.outside)])}")
-    return " AND ".join(conditions) or None
-
-
-def _any(conditions: Sequence[str]) -> str:
-    """The condition that one of these holds, as a tree: a long chain would be too deep for the parser."""
-    if len(conditions) <= 1:
-        return f"({conditions[0]})" if conditions else "false"
-    middle = len(conditions) // 2
-    return f"({_any(conditions[:middle])} OR {_any(conditions[middle:])})"
-
-
-def _lies_in(path: str) -> str:
-    if not has_one_spelling(path):
-        return f"regexp_like(path, {quote(regex_of_folder(path))})"
-    folder = path_to_text(path).rstrip(os.sep) + os.sep
-    beyond = folder[:-1] + chr(ord(os.sep) + 1)
-    return f"path = {quote(path_to_text(path))} OR (path > {quote(folder)} AND path < {quote(beyond)})"
-
-
-def _number(value: float | None) -> str:
-    return f"CAST('{value}' AS DOUBLE)"
-
-
-def _nanoseconds(seconds: float | None) -> int:
-    if seconds is None:
-        return 0
-    wanted = seconds * 1e9
-    return (
-        math.ceil(max(-LARGEST, min(LARGEST, wanted))) if abs(wanted) < LARGEST else int(math.copysign(LARGEST, wanted))
-    )

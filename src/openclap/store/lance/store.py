@@ -10,7 +10,7 @@ an approximate index; rows that were written later are looked at one by one.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from itertools import groupby
@@ -24,30 +24,33 @@ from openclap.errors import LibraryError
 from openclap.plurals import count_noun
 from openclap.store.disk import folder_bytes, lock_folder
 from openclap.store.lance import indexes, repair
+from openclap.store.lance.conditions import by, is_any_of
 from openclap.store.lance.remembered_tags import TagsOfContent
 from openclap.store.lance.rows import (
     FIRST,
     WINDOW,
-    by,
     fact_columns,
-    is_any_of,
     recordings_to_table,
     row_to_file,
     table_to_scored_windows,
     vectors_of,
 )
 from openclap.store.lance.tables import Tables
-from openclap.store.lance.windows import PATHS_AT_ONCE, WindowTable, merge_rows
-from openclap.store.path_patterns import path_to_text
+from openclap.store.lance.texts import NAMED, TEXT, find_matches, has_texts, rank_matches, row_to_text, text_to_columns
+from openclap.store.lance.windows import PATHS_AT_ONCE, WITH_TEXT, WITHOUT_TEXT, WindowTable, merge_rows
+from openclap.store.path_patterns import path_to_text, text_to_path
 from openclap.store.ranking import round_score, sort_rows, take_best
 from openclap.store.records import (
+    FILES_AT_ONCE,
     File,
+    FileText,
     Recording,
     RememberedTags,
     ScoredWindow,
     SearchFilter,
     Store,
     Vectors,
+    WordMatch,
     belongs_to_model,
     width_mismatch,
 )
@@ -106,6 +109,8 @@ class LanceStore(Store):
             tags = {
                 path: sorted({*(known[path].tags if path in known else ()), *returned.get(path, ())}) for path in last
             }
+            texts = self.texts(path for path, recording in last.items() if recording.text is None and path in known)
+            last |= {path: replace(last[path], text=text) for path, text in texts.items()}
             paths = [path_to_text(path) for path in known]
             merge_rows(table, recordings_to_table(list(last.values()), tags), self._rows.with_surplus(paths, last))
             self._remembered.forget(used)
@@ -123,7 +128,7 @@ class LanceStore(Store):
                 self._rows.update([row["key"] for row in rows], **facts)
 
     @override
-    def move(self, moves: Sequence[tuple[str, File]]) -> list[str]:
+    def move(self, moves: Sequence[tuple[str, File]], texts: Mapping[str, FileText] | None = None) -> list[str]:
         with self._tables.translate_errors("written to"), self._tables.lock():
             at = {recording.file.path: recording for recording in self._rows.recordings([old for old, _ in moves])}
             moved: dict[str, Recording] = {}
@@ -133,7 +138,8 @@ class LanceStore(Store):
                 recording = at.get(old)
                 if recording is not None and recording.file.hash == file.hash:
                     kept = {name: getattr(recording.file, name) for name in ("seconds", "reading")}
-                    moved[file.path] = replace(recording, file=replace(file, **kept))
+                    text = (texts or {}).get(file.path, recording.text)
+                    moved[file.path] = replace(recording, file=replace(file, **kept), text=text)
                     tags[file.path] = recording.file.tags
                     left.append(old)
                     del at[old]
@@ -167,6 +173,16 @@ class LanceStore(Store):
                 self._rows.update(
                     [row["key"] for row in rows], tags=[sorted({*(row["tags"] or ()), *tags}) for row in rows]
                 )
+
+    @override
+    def note_texts(self, texts: Mapping[str, FileText]) -> None:
+        new = {path_to_text(path): text for path, text in texts.items()}
+        with self._tables.translate_errors("written to"), self._tables.lock():
+            rows = list(self._rows.select("path", new, ["key", "path", "number"]))
+            columns = [text_to_columns(new[row["path"]], row["number"]) for row in rows]
+            if rows:
+                values = {name: [some[name] for some in columns] for name in (*TEXT, NAMED)}
+                self._rows.update([row["key"] for row in rows], **values)
 
     @override
     def remembered_tags(self) -> list[RememberedTags]:
@@ -213,6 +229,18 @@ class LanceStore(Store):
             yield from self._rows.recordings(paths)
 
     @override
+    def texts(self, paths: Iterable[str]) -> dict[str, FileText]:
+        with self._tables.translate_errors("read"):
+            rows = self._rows.select_texts(paths, WITH_TEXT)
+            texts = ((text_to_path(row["path"]), row_to_text(row)) for row in rows)
+            return {path: text for path, text in texts if text is not None}
+
+    @override
+    def without_text(self, paths: Iterable[str]) -> list[str]:
+        with self._tables.translate_errors("read"):
+            return [text_to_path(row["path"]) for row in self._rows.select_texts(paths, WITHOUT_TEXT)]
+
+    @override
     def stats(self) -> dict[str, Any]:
         """files, windows, seconds, bytes on disk (on object storage, of the windows' table as it is now)."""
         with self._tables.translate_errors("read"):
@@ -254,6 +282,26 @@ class LanceStore(Store):
                 else:  # a few files have thousands of windows that are nearer than those of all others
                     found += take_best(rows, k, per_file)
         return []
+
+    @override
+    def nearest_in(self, query: Vectors, paths: Iterable[str]) -> list[ScoredWindow]:
+        best: list[ScoredWindow] = []
+        with self._tables.translate_errors("read"):
+            table = self._rows.current()
+            for some in batches(map(path_to_text, paths), FILES_AT_ONCE) if table is not None else ():
+                validate_width(query, table.schema.field("embedding").type.list_size)
+                found = table.search().where(is_any_of("path", some)).select(WINDOW).limit(None).to_arrow()
+                best += take_best(sort_rows(table_to_scored_windows(query, found)), len(some), per_file=True)
+        return sort_rows(best)
+
+    @override
+    def match_words(self, words: Sequence[str], k: int, *, where: SearchFilter | None = None) -> list[WordMatch]:
+        with self._tables.translate_errors("read"):
+            table = self._rows.current()
+            if table is None or not words or not has_texts(table):
+                return []
+            condition = " AND ".join(filter(None, [FIRST, self._rows.condition(where)]))
+            return rank_matches(find_matches(table, words, k, condition), words, k, table.count_rows(FIRST))
 
     def _query_nearest(self, table: Any, query: Vectors, count: int, condition: str) -> list[ScoredWindow]:
         """The nearest rows, in order; `_distance` is selected because LanceDB warns where it is not."""

@@ -24,12 +24,13 @@ import pyarrow as pa
 from filelock import FileLock, Timeout
 
 from openclap.errors import Hint, LibraryError, LibraryMismatch, OpenClapError
-from openclap.store.lance.rows import SCHEMAS, check_schema, is_any_of, quote
+from openclap.store.lance.conditions import is_any_of, quote
+from openclap.store.lance.rows import SCHEMAS, check_schema
 from openclap.store.validation import BrokenValue, validate_identity
 
 __all__ = ["FORMAT_VERSION", "About", "Tables", "is_outage"]
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 WAIT_SECONDS = 120  # for another process to finish writing
 REASONS = [  # what the long messages of the storage hold → what to do about it
     ("NoSuchBucket|region for bucket", "there is no such bucket; make it, or use another library"),

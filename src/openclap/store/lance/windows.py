@@ -9,23 +9,18 @@ from typing import Any
 
 from openclap.batches import batches
 from openclap.errors import LibraryError, LibraryMismatch
+from openclap.store.lance.conditions import filter_condition, is_any_of
 from openclap.store.lance.migration import migrate
-from openclap.store.lance.rows import (
-    FIRST,
-    fact_columns,
-    filter_condition,
-    is_any_of,
-    table_to_recordings,
-    update_table,
-    windows_schema,
-)
+from openclap.store.lance.rows import FIRST, fact_columns, table_to_recordings, update_table, windows_schema
 from openclap.store.lance.tables import FORMAT_VERSION, Tables
+from openclap.store.lance.texts import TEXT, has_texts
 from openclap.store.path_patterns import folder_matcher, path_to_text, text_to_path
 from openclap.store.records import FILES_AT_ONCE, Recording, SearchFilter
 
-__all__ = ["PATHS_AT_ONCE", "WindowTable", "merge_rows"]
+__all__ = ["PATHS_AT_ONCE", "WITHOUT_TEXT", "WITH_TEXT", "WindowTable", "merge_rows"]
 
 PATHS_AT_ONCE = 2_000  # in one condition
+WITH_TEXT, WITHOUT_TEXT = "words IS NOT NULL", "words IS NULL"  # conditions
 
 
 class WindowTable:
@@ -76,11 +71,20 @@ class WindowTable:
             wanted = " AND ".join(filter(None, [also, is_any_of(column, some)]))
             yield from table.search().where(wanted).select(columns or fact_columns(table)).limit(None).to_list()
 
+    def select_texts(self, paths: Iterable[str], also: str) -> Iterator[dict[str, Any]]:
+        """The paths and texts of files that fit a condition; of a table without texts all, without any."""
+        table = self.current()
+        missing = table is None or not has_texts(table)
+        if missing and also == WITH_TEXT:
+            return iter(())
+        columns, condition = (["path"], FIRST) if missing else (["path", *TEXT], f"{FIRST} AND {also}")
+        return self.select("path", map(path_to_text, paths), columns, condition)
+
     def recordings(self, paths: Sequence[str]) -> Iterator[Recording]:
         """Files with their windows, those that are in the table."""
         table = self.current()
         for some in batches(paths, FILES_AT_ONCE) if table is not None else ():
-            columns = [*fact_columns(table), "number", "start", "end", "embedding"]
+            columns = [*fact_columns(table, *TEXT), "number", "start", "end", "embedding"]
             found = (
                 table.search().where(is_any_of("path", map(path_to_text, some))).select(columns).limit(None).to_arrow()
             )
@@ -88,11 +92,13 @@ class WindowTable:
 
     def condition(self, where: SearchFilter | None) -> str | None:
         """A filter as a condition of LanceDB; of thousands of paths it names only those that hold something."""
+        table = self.current()
+        if where is not None and (where.words or where.facts) and table is not None and not has_texts(table):
+            return "false"
         if where is None or where.within is None or len(where.within) <= FILES_AT_ONCE:
             return filter_condition(where)
         files = {row["path"] for row in self.select("path", map(path_to_text, where.within), ["path"], FIRST)}
         folders = {path_to_text(path).rstrip(os.sep) for path in where.within} - files
-        table = self.current()
         if len(folders) > FILES_AT_ONCE and table is not None:
             lies = folder_matcher(map(text_to_path, folders))
             for batch in table.search().where(FIRST).select(["path"]).limit(None).to_batches():

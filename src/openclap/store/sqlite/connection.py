@@ -24,6 +24,7 @@ from openclap.store.sqlite.migration import (
     migrate,
     statements,
 )
+from openclap.store.sqlite.words import WORDS
 
 __all__ = ["WAIT_SECONDS", "Connection", "NotCreatedYet"]
 
@@ -189,7 +190,7 @@ def _create(db: sqlite3.Connection, first: Path | None) -> None:
 
 
 def _make_tables(db: sqlite3.Connection, first: Path | None, identity: str) -> None:
-    for statement in statements(SCHEMA + TAGS_OF_CONTENT):
+    for statement in statements(SCHEMA + TAGS_OF_CONTENT + WORDS.format("")):
         db.execute(statement)
     db.execute("INSERT INTO meta VALUES ('identity', ?)", [identity])
     if first is not None:

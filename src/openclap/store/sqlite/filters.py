@@ -20,6 +20,7 @@ from openclap.store.path_patterns import (
 )
 from openclap.store.records import SearchFilter
 from openclap.store.sqlite.rows import path_to_key, placeholders
+from openclap.store.sqlite.words import text_conditions
 
 __all__ = ["allowed_files", "allowed_mask"]
 
@@ -49,6 +50,9 @@ def allowed_files(db: sqlite3.Connection, where: SearchFilter) -> set[int]:
         ways = spellings(tag)
         conditions.append(f"EXISTS (SELECT 1 FROM tags WHERE file = id AND name IN ({placeholders(ways)}))")
         values += ways
+    for condition, query in text_conditions(where):
+        conditions.append(condition)
+        values.append(query)
     if where.path is not None and is_plain(where.path):
         conditions.append("CAST(path AS TEXT) GLOB ?")
         values.append(where.path)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from openclap.atomic_write import atomic_write
 from openclap.errors import Hint, LibraryError
+from openclap.store.sqlite.words import WORDS
 
 __all__ = [
     "FORMAT_VERSION",
@@ -27,7 +28,7 @@ __all__ = [
     "statements",
 ]
 
-FORMAT_VERSION = 3  # for 1, a single .npz file, see `first_format`
+FORMAT_VERSION = 4  # for 1, a single .npz file, see `first_format`
 OLDEST = 2
 
 TAGS_OF_CONTENT = """
@@ -58,14 +59,20 @@ def _tags_of_content_and_readings(db: sqlite3.Connection) -> None:
         db.execute(statement)
 
 
-STEPS: dict[int, Callable[[sqlite3.Connection], None]] = {2: _tags_of_content_and_readings}
+def _words(db: sqlite3.Connection) -> None:
+    """3 → 4: a full-text index of the words of files, which the next `add` fills."""
+    db.execute(WORDS.format(""))
+
+
+STEPS: dict[int, Callable[[sqlite3.Connection], None]] = {2: _tags_of_content_and_readings, 3: _words}
+NO_WORDS = WORDS.format("temp.")
 COMPAT_VIEWS = {
-    2: (
-        """
+    2: f"""
 CREATE TEMP VIEW files AS SELECT id, path, size, mtime_ns, hash, seconds, 1 AS reading FROM main.files;
 CREATE TEMP TABLE remembered (hash TEXT, path, name TEXT, moved INTEGER);
-"""
-    ),
+{NO_WORDS}
+""",
+    3: NO_WORDS,
 }
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +26,7 @@ from openclap.store.sqlite.rows import (
     vectors_of,
 )
 from openclap.store.sqlite.vector_cache import VectorCache
+from openclap.store.sqlite.words import find_broken_texts, texts_of
 from openclap.store.validation import MAX_SECONDS, UNIT_TOLERANCE, BrokenValue, validate_file
 
 __all__ = ["find_cache_faults", "find_faults", "missing_identity", "repair_tables", "salvage"]
@@ -62,6 +65,7 @@ def find_faults(db: sqlite3.Connection) -> list[str]:
         (numberless, files, "vectors that are none"),
         (without, files, "no windows"),
         (odd, files, "a path, size, time, length or tag that cannot be"),
+        (len(find_broken_texts(db)), files, "a text that cannot be"),
     )
     wrong += [f"{count_noun(count, *whose)} {what}" for count, whose, what in counted if count]
     wrong += [f"the counts of files and windows are {said}, there are {real}"] if said != real else []
@@ -102,11 +106,15 @@ def repair_tables(db: sqlite3.Connection) -> list[str]:
     removed = db.executemany("DELETE FROM files WHERE id = ?", [(number,) for number in bad]).rowcount if bad else 0
     lost += db.execute("DELETE FROM windows WHERE file NOT IN (SELECT id FROM files)").rowcount
     lost += db.execute("DELETE FROM tags WHERE file NOT IN (SELECT id FROM files)").rowcount
+    db.execute("DELETE FROM words WHERE rowid NOT IN (SELECT id FROM files)")
+    untold = find_broken_texts(db)
+    db.executemany("DELETE FROM words WHERE rowid = ?", [(number,) for number in untold])
     before, after = _counts(db), _count_rows(db)
     db.execute("DELETE FROM counts")
     db.execute("INSERT INTO counts SELECT ?, ?, coalesce(sum(seconds), 0.0) FROM files", after)
     done += [f"{count_noun(removed, 'file')} without sound vectors removed: index again"] if removed else []
     done += [f"{count_noun(lost, 'row')} of no file removed"] if lost else []
+    done += [f"{count_noun(len(untold), 'text')} of files removed: index again"] if untold else []
     done += [f"counts set from {before} to {after}, files and windows"] if before != after else []
     return done
 
@@ -175,7 +183,10 @@ def salvage(file: Path, into: Store) -> tuple[int, int]:
             try:
                 row = source.execute(f"SELECT {TAGGED}, id FROM files WHERE id = ?", [number]).fetchone()
                 if row is not None:
-                    waiting.append(row_to_recording(source, row))
+                    recording = row_to_recording(source, row)
+                    with contextlib.suppress(sqlite3.DatabaseError, ValueError):
+                        recording = replace(recording, text=dict(texts_of(source, [number])).get(number))
+                    waiting.append(recording)
                     kept += 1
             except (sqlite3.DatabaseError, ValueError):
                 lost += 1

@@ -6,7 +6,7 @@ import json
 import math
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import groupby
 from typing import Any
@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from openclap.batches import batches
-from openclap.store.ranking import sort_rows
+from openclap.store.ranking import round_score, sort_rows
 from openclap.store.records import File, Recording, RememberedTags, ScoredWindow, Vectors
 from openclap.store.sqlite.vector_cache import Block
 from openclap.store.validation import (
@@ -24,8 +24,10 @@ from openclap.store.validation import (
     validate_file,
     validate_identity,
     validate_path,
+    validate_scores,
     validate_span,
     validate_vectors,
+    validate_width,
 )
 
 __all__ = [
@@ -33,9 +35,11 @@ __all__ = [
     "FILE",
     "ROWS_AT_ONCE",
     "TAGGED",
+    "best_windows",
     "blocks_after",
     "counts_of",
     "file_to_row",
+    "key_to_path",
     "load_scored_windows",
     "matrix_of",
     "meta_of",
@@ -175,6 +179,23 @@ def load_scored_windows(
                 raise BrokenValue(f"the vectors of {name} are none")
             found.append(ScoredWindow(name, *validate_span(name, start, end), score, embedding))
     return sort_rows(found)
+
+
+def best_windows(db: sqlite3.Connection, query: Vectors, keys: Iterable[str | bytes]) -> list[ScoredWindow]:
+    """The window of each file at these paths whose cosine with a unit vector (E,) is the highest, best first."""
+    width = width_of(db)
+    best: dict[int, tuple[float, int, float]] = {}  # of each file: rounded cosine, window, cosine
+    if width:
+        validate_width(query, width)
+    for some in batches(keys, AT_ONCE) if width else ():
+        of_paths = f"ON file = files.id WHERE path IN ({placeholders(some)})"
+        found = db.execute(f"SELECT windows.id, file, embedding FROM files JOIN windows {of_paths}", some).fetchall()
+        scores = validate_scores(matrix_of([blob for _, _, blob in found]) @ query) if found else ()
+        for (window, file, _), score in zip(found, scores, strict=True):
+            one = round_score(float(score)), -window, float(score)
+            best[file] = max(best.get(file, one), one)
+    ids = np.array([-window for _, window, _ in best.values()], np.int64)
+    return load_scored_windows(db, ids, np.array([score for *_, score in best.values()], np.float32), width)
 
 
 def blocks_after(db: sqlite3.Connection, after: int) -> Iterator[Block]:

@@ -14,8 +14,9 @@ import json
 import os
 import shutil
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +30,14 @@ from openclap.store.disk import folder_bytes, lock_folder
 from openclap.store.ranking import round_score, take_best
 from openclap.store.records import (
     File,
+    FileText,
     Recording,
     RememberedTags,
     ScoredWindow,
     SearchFilter,
     Store,
     Vectors,
+    WordMatch,
     belongs_to_model,
     width_mismatch,
 )
@@ -48,6 +51,7 @@ from openclap.store.sqlite.rows import (
     FILE,
     ROWS_AT_ONCE,
     TAGGED,
+    best_windows,
     counts_of,
     file_to_row,
     load_scored_windows,
@@ -60,6 +64,7 @@ from openclap.store.sqlite.rows import (
     row_to_recording,
     width_of,
 )
+from openclap.store.sqlite.words import UNREAD, delete_file, match_words, numbers_of, texts_of, write_text
 from openclap.store.validation import BrokenValue, validate_scores, validate_width
 
 __all__ = ["FORMAT_VERSION", "SqliteStore"]
@@ -119,6 +124,8 @@ class SqliteStore(Store):
                 ).fetchone()
                 if returning and before != (file.hash,):
                     restore_tags(db, number, file)
+                if recording.text is not None:
+                    write_text(db, number, recording.text)
                 db.execute("DELETE FROM windows WHERE file = ?", [number])
                 db.executemany(
                     "INSERT INTO windows (file, start_seconds, end_seconds, embedding) VALUES (?, ?, ?, ?)",
@@ -137,7 +144,7 @@ class SqliteStore(Store):
             )
 
     @override
-    def move(self, moves: Sequence[tuple[str, File]]) -> list[str]:
+    def move(self, moves: Sequence[tuple[str, File]], texts: Mapping[str, FileText] | None = None) -> list[str]:
         done: list[tuple[int, File]] = []
         with self._writing() as db:
             for old, file in moves:
@@ -152,18 +159,20 @@ class SqliteStore(Store):
                     db.execute("UPDATE files SET path = ? WHERE id = ?", [f"\0moving {row[0]}", row[0]])
                     done.append((row[0], file))
             for number, file in done:
-                db.execute("DELETE FROM files WHERE path = ?", [path_to_key(file.path)])
+                delete_file(db, path_to_key(file.path))
                 db.execute(
                     "UPDATE files SET path = ?, size = ?, mtime_ns = ? WHERE id = ?",
                     [path_to_key(file.path), file.size, file.mtime_ns, number],
                 )
                 restore_tags(db, number, file)
+                if texts and file.path in texts:
+                    write_text(db, number, texts[file.path])
         return list(dict.fromkeys(file.path for _, file in done))
 
     @override
     def delete(self, paths: Iterable[str]) -> int:
         with self._writing() as db:
-            return sum(db.execute("DELETE FROM files WHERE path = ?", [path_to_key(path)]).rowcount for path in paths)
+            return sum(delete_file(db, path_to_key(path)) for path in paths)
 
     @override
     def tag(self, paths: Iterable[str], tags: Sequence[str]) -> None:
@@ -175,6 +184,12 @@ class SqliteStore(Store):
                 "INSERT OR IGNORE INTO tags SELECT id, ? FROM files WHERE path = ?",
                 [(tag, path_to_key(path)) for path in paths for tag in tags],
             )
+
+    @override
+    def note_texts(self, texts: Mapping[str, FileText]) -> None:
+        with self._writing() as db:
+            for number, path in list(numbers_of(db, texts)):
+                write_text(db, number, texts[path])
 
     @override
     def remembered_tags(self) -> list[RememberedTags]:
@@ -230,9 +245,23 @@ class SqliteStore(Store):
         for key in map(path_to_key, paths):
             with self._database.read_transaction() as db:
                 row = db and db.execute(f"SELECT {TAGGED}, id FROM files WHERE path = ?", [key]).fetchone()
-                found = row_to_recording(db, row) if db and row else None
+                text = dict(texts_of(db, [row[7]])).get(row[7]) if db and row else None
+                found = replace(row_to_recording(db, row), text=text) if db and row else None
             if found is not None:
                 yield found
+
+    @override
+    def texts(self, paths: Iterable[str]) -> dict[str, FileText]:
+        with self._database.read_transaction() as db:
+            if db is None:
+                return {}
+            path_of = dict(numbers_of(db, paths))
+            return {path_of[number]: text for number, text in texts_of(db, path_of)}
+
+    @override
+    def without_text(self, paths: Iterable[str]) -> list[str]:
+        with self._database.read_transaction() as db:
+            return [path for _, path in numbers_of(db, paths, UNREAD)] if db else []
 
     @override
     def stats(self) -> dict[str, Any]:
@@ -264,6 +293,18 @@ class SqliteStore(Store):
                 if enough or near.everything:
                     return hits
                 wanted, effort = 4 * wanted, 4 * effort if len(near.ids) < wanted else effort
+
+    @override
+    def nearest_in(self, query: Vectors, paths: Iterable[str]) -> list[ScoredWindow]:
+        with self._database.read_transaction() as db:
+            return best_windows(db, query, map(path_to_key, paths)) if db else []
+
+    @override
+    def match_words(self, words: Sequence[str], k: int, *, where: SearchFilter | None = None) -> list[WordMatch]:
+        with self._database.read_transaction() as db:
+            if not db or not words:
+                return []
+            return match_words(db, words, k, None if where is None else allowed_mask(db, where))
 
     @override
     def sample(self, count: int) -> Vectors:
