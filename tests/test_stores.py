@@ -76,6 +76,16 @@ def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Opened]:
         store.close()
 
 
+def test_it_says_whether_it_is_empty(opened: Opened) -> None:
+    """Every search asks; it took 60 ms of 7 000 files, whose first thousands were read for it."""
+    store = opened()
+    assert store.is_empty()
+    store.put([recording("/a.wav", 1)])
+    assert not store.is_empty()
+    store.delete(["/a.wav"])
+    assert store.is_empty()
+
+
 def test_a_new_store_is_empty_and_makes_nothing(opened: Opened, tmp_path: Path) -> None:
     store = opened()
     assert store.model_identity() == {}

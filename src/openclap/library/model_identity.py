@@ -110,7 +110,7 @@ def check_maker(store: Store, clap: CLAP, *, warned: bool) -> bool:
             LibraryWarning,
             stacklevel=5,
         )
-    if not maker or next(store.files(), None) is None:
+    if not maker or store.is_empty():
         raise LibraryError(f"{store.place} holds no sounds yet", Hint("fill"))
     return stale
 

@@ -267,6 +267,9 @@ class Store(Protocol):
     def repair(self) -> list[str]:
         """Mend what `check` finds → what was done, in words; files that have lost rows leave, to be indexed again."""
 
+    def is_empty(self) -> bool:
+        """Whether there is no file: every search asks, so nothing is read that is not needed."""
+
     def stats(self) -> dict[str, Any]:
         """files, windows, seconds, bytes on disk."""
 

@@ -241,6 +241,12 @@ class LanceStore(Store):
             return [text_to_path(row["path"]) for row in self._rows.select_texts(paths, WITHOUT_TEXT)]
 
     @override
+    def is_empty(self) -> bool:
+        with self._tables.translate_errors("read"):
+            table = self._rows.current()
+            return table is None or not table.count_rows()
+
+    @override
     def stats(self) -> dict[str, Any]:
         """files, windows, seconds, bytes on disk (on object storage, of the windows' table as it is now)."""
         with self._tables.translate_errors("read"):

@@ -264,6 +264,11 @@ class SqliteStore(Store):
             return [path for _, path in numbers_of(db, paths, UNREAD)] if db else []
 
     @override
+    def is_empty(self) -> bool:
+        with self._database.read_transaction() as db:
+            return db is None or db.execute("SELECT 1 FROM files LIMIT 1").fetchone() is None
+
+    @override
     def stats(self) -> dict[str, Any]:
         with self._database.read_transaction() as db:
             files, windows, seconds = counts_of(db) if db else (0, 0, 0.0)
