@@ -24,8 +24,9 @@ from rich.console import Console
 from rich.table import Table
 
 from openclap import CLAP, Library
+from openclap.library.search import By
 
-WAYS = ("sound", "names", "both")
+WAYS: tuple[By, ...] = ("sound", "names", "both")
 DEPTH = 50  # hits that are looked at; a right one below them counts as none
 GROUPS = {
     "effects": "effects",
@@ -49,7 +50,7 @@ def main() -> None:
         library = Library.open(place, model=CLAP.from_pretrained(args.model))
         captions = read_captions(args.sounds)
         numbered = number(captions, Path(scratch) / "numbers")
-        library.add([args.sounds, Path(scratch) / "numbers"], progress=True, keep=True)
+        library.add([args.sounds, Path(scratch) / "numbers"], progress=True)
         found = {
             "names": measure(library, captions, args.sounds),
             "numbers": measure(library, numbered, Path(scratch) / "numbers"),

@@ -17,6 +17,7 @@ FLOORS = {
     "clock": 0,
     "plurals": 0,
     "spelling": 0,
+    "warn_caller": 0,
     "renamed": 0,
     "textfiles": 1,
     "normalization": 0,

@@ -189,9 +189,11 @@ def test_another_front_end_is_embedded_anew_as_a_whole(clap: CLAP, place: Path, 
     right = library.search("rain", 9)
     library.close()
     set_front_end(open_store(place), clap, f_max=6000.0)
-    library = Library.open(place, model=clap)
-    with pytest.warns(LibraryWarning, match="indexing its folders again reads its files anew"):
-        old = library.search("rain", 9)
+    for ask in (Library.recommend, Library.search):
+        library = Library.open(place, model=clap)
+        with pytest.warns(LibraryWarning, match="indexing its folders again reads its files anew") as told:
+            old = ask(library, "rain", k=9)
+        assert told[0].filename == __file__  # `recommend` named a line inside pytest
     assert [hit.score for hit in old] == pytest.approx([-hit.score for hit in reversed(right)], abs=1e-6)
     library.search("rain", 9)  # said once
     assert library.add(more, keep=True).added == 0  # rows of two front ends never mix

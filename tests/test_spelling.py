@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -73,6 +74,25 @@ def test_python_warns_at_the_line_that_asked(mini: CLAP, ask: str) -> None:
     with pytest.warns(LanguageWarning, match=r"mini does not know Hundegebell") as told:
         getattr(mini, ask)(wave, ["Hundegebell", "a dog"])
     assert told[0].filename == __file__
+
+
+ASK: dict[str, Callable[[CLAP, tuple[np.ndarray, int], str], object]] = {
+    "encode_text": lambda clap, wave, text: clap.encode_text(text),
+    "in_english": lambda clap, wave, text: clap.in_english(text),
+    "unknown_words": lambda clap, wave, text: clap.unknown_words(text),
+    "match": lambda clap, wave, text: clap.match(wave, text),
+    "classify": lambda clap, wave, text: clap.classify(wave, [text, "rain"]),
+    "describe": lambda clap, wave, text: clap.describe(wave, [text, "rain"]),
+}
+
+
+@pytest.mark.parametrize("ask", ASK)
+def test_what_was_not_translated_is_told_at_the_line_that_asked(mini: CLAP, ask: str) -> None:
+    """It named a line inside openclap, and `match` and `classify` told it twice, at two lines."""
+    wave = (np.zeros(48_000, np.float32), 48_000)
+    with pytest.warns(LanguageWarning, match="left out, because the lexicon") as told:
+        ASK[ask](mini, wave, "囧魑狗叫")
+    assert {(one.filename, one.lineno) for one in told} == {(__file__, ASK[ask].__code__.co_firstlineno)}
 
 
 @pytest.mark.parametrize("ask", ["search", "moments", "recommend"])

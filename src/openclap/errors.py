@@ -97,8 +97,8 @@ HINTS = {
 class Hint:
     """One thing to do about an error: a key of `HINTS`, and what stands in its words.
 
-    The command line (`cli/show.py`), the service (`http/error_responses.py`) and the page (`page/strings.py`) have words
-    of their own for every key.
+    The command line (`cli/show.py`), the service (`http/error_responses.py`) and the page (`page/strings.py`) have
+    words of their own for every key.
     """
 
     def __init__(self, key: str, **facts: str) -> None:

@@ -114,8 +114,8 @@ def _then_raise(made: list[Span], error: SoundError) -> Iterator[Span]:
 def _prefetch(function: Callable[[Sound], R], sounds: Sequence[Sound]) -> Iterator[R]:
     """`map` in order, a few sounds ahead in threads.
 
-    The caller's thread computes a single sound, which gains nothing from another thread, and sounds that are open files:
-    their position must not be shared by threads.
+    The caller's thread computes a single sound, which gains nothing from another thread, and sounds that are open
+    files: their position must not be shared by threads.
     """
     if len(sounds) == 1:
         yield function(sounds[0])

@@ -12,7 +12,6 @@ import codecs
 import csv
 import io
 import re
-import warnings
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING, BinaryIO, TextIO
 
 from openclap.errors import DataError, DataWarning
 from openclap.plurals import count_noun
+from openclap.warn_caller import warn_caller
 
 if TYPE_CHECKING:
     from charset_normalizer import CharsetMatch
@@ -143,9 +143,8 @@ def _guess_encoding(path: Path, sample: bytes) -> str:
             raise DataError(f"{path}: is no text; save it as CSV or text in UTF-8")
         return found[0]
     guess = guess_code_page(sample)
-    warnings.warn(
-        DataWarning(f"{path}: is not in UTF-8, and read as {guess}; where letters look wrong, save it as UTF-8"),
-        stacklevel=2,
+    warn_caller(
+        f"{path}: is not in UTF-8, and read as {guess}; where letters look wrong, save it as UTF-8", DataWarning
     )
     return guess
 
@@ -208,12 +207,10 @@ def read_lines(path: Path, columns: Sequence[str] = ()) -> list[str]:
     said = [text for text in texts if not is_absent(text)]
     if len(said) < len(texts):
         left = len(texts) - len(said)
-        warnings.warn(
-            DataWarning(
-                f"{path}: {count_noun(left, 'that says', 'that say')} nothing (nan, N/A, None, -)"
-                f" {'is' if left == 1 else 'are'} left out"
-            ),
-            stacklevel=2,
+        warn_caller(
+            f"{path}: {count_noun(left, 'that says', 'that say')} nothing (nan, N/A, None, -)"
+            f" {'is' if left == 1 else 'are'} left out",
+            DataWarning,
         )
     return said
 

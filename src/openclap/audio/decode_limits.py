@@ -1,6 +1,7 @@
 """What a sound is decoded with: how long it may be, which track, and who still waits for it.
 
-The limits travel with the sound, so that no thread, pool or generator between who sets them and who decodes can lose them.
+The limits travel with the sound, so that no thread, pool or generator between who sets them and who decodes can lose
+them.
 """
 
 from __future__ import annotations

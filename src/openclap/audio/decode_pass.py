@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-import warnings
 from dataclasses import dataclass, field
 
 from openclap.audio.channels import BLOCK_VALUES, CANCELLING_WARNING
 from openclap.audio.decode_limits import DecodeLimits
 from openclap.errors import EmptySound, SoundWarning, UnreadableSound
+from openclap.warn_caller import warn_caller
 
 __all__ = ["DecodePass"]
 
@@ -64,7 +64,7 @@ class DecodePass:
         self.changed = self.changed or changed
         if not self.quiet and text not in self.warned:
             self.warned.add(text)
-            warnings.warn(SoundWarning(f"{self.name}: {text}"), stacklevel=2)
+            warn_caller(f"{self.name}: {text}", SoundWarning)
 
     def warn_cancelled(self, since: float | None) -> None:
         """Warn that channels cancel each other out from `since` seconds on; None: they do not."""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import re
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from openclap.checkpoints.weight_shapes import COUNTER
 from openclap.checkpoints.weights import Entry, Weights, concatenate, read_safetensors, split_part
 from openclap.config import CLAPConfig, HTSATConfig, TextConfig
 from openclap.errors import BadCheckpoint, MissingExtra, ModelWarning, UsageError
+from openclap.warn_caller import warn_caller
 
 __all__ = ["export_huggingface", "read_huggingface", "to_huggingface"]
 
@@ -236,11 +236,10 @@ def export_huggingface(
     )
     transformers.ClapProcessor(extractor, _their_tokenizer(tokenizer, text)).save_pretrained(target)
     if front.quantise is not None:
-        warnings.warn(
+        warn_caller(
             f"{config.name} was trained on samples of {front.quantise}, to which transformers does not round them:"
             " quiet, band-limited and clipped recordings get vectors up to a cosine of 0.99 away there",
             ModelWarning,
-            stacklevel=3,
         )
 
 

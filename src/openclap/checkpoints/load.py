@@ -9,18 +9,18 @@ name ─ locate ─┬─ folder, config.json of openclap ────── nat
 from __future__ import annotations
 
 import os
-import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from openclap.checkpoints import huggingface, laion, native
 from openclap.checkpoints.locate import locate
 from openclap.checkpoints.presets import find_preset
-from openclap.checkpoints.tokenizer import Tokenizer, caller_level
+from openclap.checkpoints.tokenizer import Tokenizer
 from openclap.checkpoints.weight_shapes import check_fit
 from openclap.checkpoints.weights import Entry, Weights
 from openclap.config import FORMAT_NAME, TEXT, CLAPConfig
 from openclap.errors import BadCheckpoint, Hint, ModelNotHere, ModelWarning
+from openclap.warn_caller import warn_caller
 
 __all__ = ["Checkpoint", "load_checkpoint", "load_tokenizer"]
 
@@ -62,7 +62,7 @@ def load_checkpoint(name_or_path: str | os.PathLike[str]) -> Checkpoint:
     weights = Weights(entries)
     check_fit(config, {key: weights.shape(key) for key in weights}, str(path))
     for note in notes:
-        warnings.warn(f"{path}: {note}", ModelWarning, stacklevel=caller_level())
+        warn_caller(f"{path}: {note}", ModelWarning)
     return Checkpoint(config, weights, _tokenizer_file(config, folder), str(path), folder, tuple(notes))
 
 

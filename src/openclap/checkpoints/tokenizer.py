@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-import warnings
 from collections import Counter
 from collections.abc import Sequence
 from functools import cached_property
@@ -16,8 +14,9 @@ import numpy.typing as npt
 from openclap.config import AnyTextConfig
 from openclap.errors import BadCheckpoint, LanguageWarning
 from openclap.spelling import nearest_words
+from openclap.warn_caller import warn_caller
 
-__all__ = ["Tokenizer", "caller_level", "load_fast_tokenizer"]
+__all__ = ["Tokenizer", "load_fast_tokenizer"]
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer as FastTokenizer
@@ -109,19 +108,10 @@ class Tokenizer:
         more = ""
         if positions is not None and positions > self.most:
             more = f"; max_tokens= of from_pretrained takes up to {positions}"
-        warnings.warn(
+        warn_caller(
             f"a text of {longest} tokens is cut to the first {self.most} tokens, and so is any other as long{more}",
             LanguageWarning,
-            stacklevel=caller_level(),
         )
-
-
-def caller_level() -> int:
-    """The stack level of the code that called openclap, as seen from the caller of this function."""
-    level, frame = 1, sys._getframe(1)
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("openclap."):
-        level, frame = level + 1, frame.f_back
-    return level
 
 
 def load_fast_tokenizer(file: Path) -> FastTokenizer:

@@ -5,6 +5,7 @@
     text ── English ───── ids (L,) ────── embed_text ──┘
 
 clap               the class: what a user needs to know of each method
+loading            files, or a configuration and random weights → what the class is made of
 embed_audio        sounds of any kind → rows, one or many, decoded while the model computes
 embed_text         texts → rows; Chinese ones are translated into English first
 runtime            what computes: the backend, or the torch module once it was trained; weights and health

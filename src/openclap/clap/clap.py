@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import numpy.typing as npt
 
 from openclap.audio.clips import Clip, WindowClip
-from openclap.audio.decode_limits import limit
 from openclap.audio.load import Sound
 from openclap.checkpoints.health import Finding
 from openclap.checkpoints.huggingface import export_huggingface
@@ -18,9 +17,9 @@ from openclap.checkpoints.load import Checkpoint
 from openclap.checkpoints.native import save_pretrained
 from openclap.checkpoints.tokenizer import Tokenizer
 from openclap.clap.embed_audio import BATCH, AudioEmbedder, Long, require_one
-from openclap.clap.embed_text import TextEmbedder, as_text_list
+from openclap.clap.embed_text import TextEmbedder
 from openclap.clap.int8_calibration import use_int8
-from openclap.clap.loading import Precision, choose_checkpoint, lasting_name, make_random, report_findings
+from openclap.clap.loading import Precision, lasting_name, load_with_backend, make_random, report_findings
 from openclap.clap.runtime import Runtime
 from openclap.clap.similarity import DEFAULT_TEMPLATE, cosines, fill_template, rank_labels
 from openclap.config import CLAPConfig, FrontEnd
@@ -116,7 +115,7 @@ class CLAP:
         """
         translator = Translator(translate)
         chosen: dict[str, Any] = {"backend": backend, "device": device, "threads": threads, "precision": precision}
-        checkpoint, computes = choose_checkpoint(name_or_path, **chosen, max_tokens=max_tokens)
+        checkpoint, computes = load_with_backend(name_or_path, **chosen, max_tokens=max_tokens)
         clap = cls(checkpoint, computes, translator=translator)
         clap._runtime.threads = threads
         name = os.fspath(name_or_path)
@@ -144,7 +143,8 @@ class CLAP:
         `tokenizer` is a `tokenizer.json`; without one the model embeds audio only. The same `seed` gives the same
         weights. Embeddings are always those of the current weights of `clap.model`.
         """
-        return cls(**make_random(config, tokenizer=tokenizer, seed=seed, device=device, threads=threads))
+        checkpoint, backend, model = make_random(config, tokenizer=tokenizer, seed=seed, device=device, threads=threads)
+        return cls(checkpoint, backend, model=model)
 
     def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
         """Write safetensors, config.json and tokenizer.json; `from_pretrained(folder)` reloads them bit for bit."""
@@ -288,9 +288,7 @@ class CLAP:
         Times are those that a player shows: a sound that starts at 12 s of its video has silence before it.
         `track` as in `encode_audio`.
         """
-        return self._audio.embed_windows(
-            limit(require_one(sound), track=track), window=window, hop=hop, batch_size=batch_size
-        )
+        return self._audio.embed_windows(sound, window=window, hop=hop, batch_size=batch_size, track=track)
 
     def clips(self, sound: Sound, *, long: Long = "auto") -> Iterator[Clip | WindowClip]:
         """The clips of one sound, decoded one by one. The model is not used, so any thread may call this.
@@ -343,7 +341,7 @@ class CLAP:
 
         Only a text tower that reads whole words, as mini's, has such words; others read any word from its pieces.
         """
-        return self._text.unknown_words(as_text_list(texts))
+        return self._text.unknown_words(texts)
 
     # -- comparing -----------------------------------------------------------------------------------
 

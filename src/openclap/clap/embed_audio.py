@@ -5,7 +5,7 @@ sound ─ clips (fusion, windows or head) ─ pipeline: decoded ahead, batched �
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Literal, TypeAlias
 
@@ -57,16 +57,12 @@ class AudioEmbedder:
     ) -> Iterator[Windows | SoundError]:
         """As `CLAP.encode_each`."""
         size, many = self._batch_size(batch_size), as_list(sounds)
+        clips: Callable[[Sound], Iterator[Clip | WindowClip]]
         if window is None:
             clips = partial(self._clips_of, how=self._resolve_long("auto"))
         else:
-            clips = partial(
-                make_windows,
-                front_end=self._runtime.config.front_end,
-                window=window,
-                hop=hop,
-                as_waves=self._runtime.backend.takes_waves,
-            )  # type: ignore[assignment]
+            front_end, as_waves = self._runtime.config.front_end, self._runtime.backend.takes_waves
+            clips = partial(make_windows, front_end=front_end, window=window, hop=hop, as_waves=as_waves)
         for sound in embed_each(many, clips, self._runtime.encode_audio, size):
             if sound.error is not None:
                 yield sound.error
@@ -75,9 +71,10 @@ class AudioEmbedder:
             else:
                 yield Windows(np.array(sound.start), np.array(sound.end), np.stack(sound.rows))
 
-    def embed_windows(self, sound: Sound, *, window: float, hop: float, batch_size: int) -> Windows:
+    def embed_windows(self, sound: Sound, *, window: float, hop: float, batch_size: int, track: int | None) -> Windows:
         """As `CLAP.encode_windows`."""
-        (found,) = self.embed_each([sound], window=window, hop=hop, batch_size=batch_size)
+        one = limit(require_one(sound), track=track)
+        (found,) = self.embed_each([one], window=window, hop=hop, batch_size=batch_size)
         if isinstance(found, SoundError):
             raise found
         return found

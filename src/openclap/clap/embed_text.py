@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
 
 from openclap.checkpoints.load import load_tokenizer
-from openclap.checkpoints.tokenizer import Tokenizer, caller_level
+from openclap.checkpoints.tokenizer import Tokenizer
 from openclap.clap.runtime import Runtime
 from openclap.errors import LanguageWarning, UsageError
 from openclap.language import Translator, has_foreign
 from openclap.normalization import Vectors
 from openclap.results import UnknownWord
 from openclap.text_cache import TextEmbeddingCache
+from openclap.warn_caller import warn_caller
 
 __all__ = ["BATCH", "TextEmbedder", "as_text_list"]
 
-
-MOST_UNKNOWN = 10  # words; to find known ones that are spelt like one takes 0.1 s
-
 BATCH = 64  # texts, by default
+MOST_UNKNOWN = 10  # words that are named; to find known ones that are spelt like one takes 0.1 s
 CACHED_PROMPTS = 4096  # vectors in memory: 8 MB at E = 512
 
 
@@ -44,17 +42,14 @@ class TextEmbedder:
         return self.tokenizer.reads_chinese()
 
     def in_english(self, texts: str | Sequence[str]) -> list[str]:
-        """As `CLAP.in_english`.
-
-        Methods of `CLAP` call it directly, so that the translator's warning points to the code that called them.
-        """
+        """As `CLAP.in_english`."""
         many = as_text_list(texts)
         translator = self._translator
         if translator.is_off or not any(map(has_foreign, many)) or (translator.is_auto and self._reads_chinese):
             return many
         return translator(many)
 
-    def unknown_words(self, texts: Sequence[str]) -> list[UnknownWord]:
+    def unknown_words(self, texts: str | Sequence[str]) -> list[UnknownWord]:
         """As `CLAP.unknown_words`."""
         found: dict[str, UnknownWord] = {}
         for text in self.in_english(texts):
@@ -64,16 +59,12 @@ class TextEmbedder:
                 found.setdefault(word, UnknownWord(word, self.tokenizer.nearest_words(word)))
         return list(found.values())
 
-    def known_texts(self, texts: str | Sequence[str], nothing: str) -> list[str]:
-        """As `as_text_list`, with a warning, at the code that called openclap, of words that the model was never taught."""
-        many = as_text_list(texts, nothing)
+    def known_texts(self, texts: str | Sequence[str], if_empty: str) -> list[str]:
+        """As `as_text_list`, and warn of words that the model was never taught."""
+        many = as_text_list(texts, if_empty)
         unknown = self.unknown_words(many)
         if unknown:
-            warnings.warn(
-                f"{self._runtime.config.name} does not know {', '.join(map(str, unknown))}",
-                LanguageWarning,
-                stacklevel=caller_level(),
-            )
+            warn_caller(f"{self._runtime.config.name} does not know {', '.join(map(str, unknown))}", LanguageWarning)
         return many
 
     def embed_prompts(self, texts: Sequence[str]) -> Vectors:
@@ -89,8 +80,14 @@ class TextEmbedder:
         return np.concatenate([self._runtime.encode_text(*self.tokenizer(batch)) for batch in batches])
 
 
-def as_text_list(texts: str | Sequence[str], none: str = "") -> list[str]:
-    """One text or several → a list; anything else is refused, as is an empty list where `none` says what is missing."""
+def as_text_list(texts: str | Sequence[str], if_empty: str = "") -> list[str]:
+    """One text or several → a list; anything else is refused, and an empty list where there is a message for it.
+
+    Raises
+    ------
+    UsageError
+        What was given is no text, is empty, or holds what is no Unicode; or there is no text at all, as `if_empty` says.
+    """
     try:
         many = [texts] if isinstance(texts, str) else list(texts)
     except TypeError:
@@ -104,6 +101,6 @@ def as_text_list(texts: str | Sequence[str], none: str = "") -> list[str]:
             raise UsageError(f"a text holds what is no Unicode: {text!a}; replace those characters") from None
         if not text.strip():
             raise UsageError("a text is empty; describe a sound in words")
-    if none and not many:
-        raise UsageError(f"{none}; give at least one")
+    if if_empty and not many:
+        raise UsageError(f"{if_empty}; give at least one")
     return many

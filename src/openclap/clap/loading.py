@@ -7,7 +7,6 @@ configuration ─ torch module with random weights ─────────�
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -19,17 +18,20 @@ from openclap.checkpoints.load import Checkpoint, load_checkpoint
 from openclap.checkpoints.weights import Weights, entries_from_arrays
 from openclap.config import CLAPConfig
 from openclap.errors import BadCheckpoint, ModelWarning, UsageError
+from openclap.warn_caller import warn_caller
 
 if TYPE_CHECKING:
     from openclap.backends import Backend
+    from openclap.backends.torch_backend import TorchBackend
+    from openclap.models.clap import CLAPModel
 
-__all__ = ["Precision", "choose_checkpoint", "lasting_name", "make_random", "report_findings"]
+__all__ = ["Precision", "lasting_name", "load_with_backend", "make_random", "report_findings"]
 
 Precision: TypeAlias = Literal["float32", "int8", "bfloat16", "float16"]
 Name: TypeAlias = str | os.PathLike[str]
 
 
-def choose_checkpoint(
+def load_with_backend(
     name: Name, *, backend: str, device: str, threads: int | None, precision: Precision, max_tokens: int | None
 ) -> tuple[Checkpoint, Backend]:
     """Load a checkpoint and choose what computes it; the arguments are those of `CLAP.from_pretrained`."""
@@ -48,18 +50,18 @@ def lasting_name(name: str) -> str:
 
 
 def report_findings(name: Name, findings: Iterable[Finding], *, strict: bool) -> None:
-    """Warn of the faults of a checkpoint, at what called `CLAP.from_pretrained`; `strict` refuses the first."""
+    """Warn of the faults of a checkpoint; `strict` refuses the first."""
     for finding in findings:
         message = f"{os.fspath(name)}: {finding.what}; {finding.advice}"
         if strict:
             raise BadCheckpoint(message)
-        warnings.warn(message, ModelWarning, stacklevel=3)
+        warn_caller(message, ModelWarning)
 
 
 def make_random(
     config: CLAPConfig | Mapping[str, Any], *, tokenizer: Name | None, seed: int, device: str, threads: int | None
-) -> dict[str, Any]:
-    """Make random weights for a configuration → what `CLAP` takes; the arguments are those of `CLAP.from_config`."""
+) -> tuple[Checkpoint, TorchBackend, CLAPModel]:
+    """Make a model with random weights; the arguments are those of `CLAP.from_config`."""
     backends.require_torch("a model with random weights is made by torch")
     import torch
 
@@ -73,4 +75,4 @@ def make_random(
         model = CLAPModel(config).eval()
     file = None if tokenizer is None else Path(tokenizer)
     checkpoint = Checkpoint(config, Weights(entries_from_arrays(model.arrays())), file, f"random weights, seed {seed}")
-    return {"checkpoint": checkpoint, "backend": TorchBackend(model, device=device, threads=threads), "model": model}
+    return checkpoint, TorchBackend(model, device=device, threads=threads), model

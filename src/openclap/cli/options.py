@@ -61,9 +61,8 @@ __all__ = [
     "read_lines",
 ]
 
-Verbs: TypeAlias = dict[
-    Callable[..., None], tuple[str, ...]
-]  # the functions of a module, each with examples for --help
+# the functions of a module, each with examples for --help
+Verbs: TypeAlias = dict[Callable[..., None], tuple[str, ...]]
 
 # panels of --help, beside the first one
 MACHINE, OUTPUT = "Model and machine", "Output"
@@ -106,8 +105,6 @@ ReportFile = Annotated[
     Path | None,
     typer.Option("--report", help="Write the report, with every failure, as JSON", rich_help_panel=OUTPUT),
 ]
-
-
 Track = Annotated[
     int | None,
     typer.Option(
@@ -160,7 +157,7 @@ COMMON = tuple(
     for name, kind in (("quiet", Quiet), ("verbose", Verbose))
 )
 
-HINT = (
+LARGER_MODELS = (
     "mini, the small model that comes with openclap, is at work; a larger one hears much better:  openclap pull"
     " laion/clap-htsat-fused  then  --model laion/clap-htsat-fused"
 )
@@ -300,7 +297,7 @@ def _hint_once() -> None:
     told = user_cache_path("openclap") / "told-about-larger-models"
     if verbosity.quiet or told.exists():
         return
-    err.print(f"[dim]{HINT}[/dim]")
+    err.print(f"[dim]{LARGER_MODELS}[/dim]")
     try:
         told.parent.mkdir(parents=True, exist_ok=True)
         os.close(os.open(told, os.O_CREAT, 0o644))

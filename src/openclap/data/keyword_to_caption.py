@@ -14,7 +14,6 @@ import hashlib
 import json
 import re
 import sqlite3
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
@@ -24,6 +23,7 @@ from typing import Any
 from openclap.errors import DataError, ModelWarning, UsageError
 from openclap.language.seq2seq import BROKEN
 from openclap.sentences import caption_from_labels, make_debiaser
+from openclap.warn_caller import warn_caller
 
 __all__ = ["MODEL", "KeywordToCaption", "is_degenerate"]
 
@@ -152,10 +152,10 @@ class KeywordToCaption:
                 first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
                 self.why_not = f"it cannot be loaded ({first}); if it is not here:  hf download {self.model}"
             if self.why_not is not None:
-                text = (
-                    f"{self.model} does not write captions, {self.why_not}; tags become `{caption_from_labels(['…'])}`"
+                instead = caption_from_labels(["…"])
+                warn_caller(
+                    f"{self.model} does not write captions, {self.why_not}; tags become `{instead}`", ModelWarning
                 )
-                warnings.warn(ModelWarning(text), stacklevel=2)
         return self._loaded is not None
 
     def _generate(self, tags: Sequence[Sequence[str]]) -> list[str]:

@@ -96,7 +96,7 @@ class Describer:
         """Everything that a description depends on besides the model and the sound, for `json.dumps`."""
         writer = None if self._writer is None else getattr(self._writer, "model", type(self._writer).__name__)
         numbers = [self.threshold, self.top, self.alike, self._nearest]
-        # English, the default curves and the default track add nothing, so that the keys of older descriptions still hold
+        # English, the default curves and the default track add nothing, so that keys of older descriptions still hold
         language = [] if self.language == "en" else [self.language]
         curves = self.vocabulary.reference.curves
         curve: list[object] = [] if curves.words == DEFAULT_CURVES.words else [list(curves.words)]

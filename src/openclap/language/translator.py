@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-import warnings
 from collections import OrderedDict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -13,6 +12,7 @@ from openclap.errors import LanguageWarning, UsageError
 from openclap.language.grammar import translate_phrase
 from openclap.language.lexicon import LEXICON_ENV, Lexicon, read_lexicon
 from openclap.language.script import RUN, has_foreign, normalize_width, to_simplified
+from openclap.warn_caller import warn_caller
 
 if TYPE_CHECKING:
     from openclap.language.seq2seq import Seq2Seq
@@ -87,10 +87,9 @@ class Translator:
         english = [self._put_together(text, known) if has_foreign(text) else text for text in texts]
         unknown = dict.fromkeys(word for _, words in known.values() for word in words)
         if unknown:
-            warnings.warn(
+            warn_caller(
                 f"left out, because the lexicon has no English for it: {_quote_words(list(unknown))}; {ADVICE}",
                 LanguageWarning,
-                stacklevel=4,
             )
         return english
 

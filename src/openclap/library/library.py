@@ -26,7 +26,7 @@ from openclap.library.duplicates import find_duplicates
 from openclap.library.filtering import FilterOptions, Paths, check_tags, list_paths, normalize_tag, resolve_filter
 from openclap.library.index_progress import Progress
 from openclap.library.moments import find_moments, judge_of
-from openclap.library.query import Query, embed_query, read_question, texts_of
+from openclap.library.query import Query, Vector, embed_query, read_question, texts_of
 from openclap.library.ray_cluster import cluster_spread
 from openclap.library.recommend import recommend
 from openclap.library.reembed import merge_reports, reembed
@@ -356,13 +356,8 @@ class Library:
 
     def stats(self) -> dict[str, Any]:
         """What the library holds: files, windows, seconds, bytes, and the present name of the model that made it."""
-        maker = self._store.model_identity()
-        known = (
-            {**maker, "model": model_identity.current_model_name(maker)}
-            if maker
-            else {"model": None, "fingerprint": None}
-        )
-        return {"path": self._store.place, **self._store.stats(), **known}
+        maker = model_identity.describe_maker(self._store.model_identity())
+        return {"path": self._store.place, **self._store.stats(), **maker}
 
     # -- maintenance -------------------------------------------------------------------------------------
 
@@ -390,8 +385,8 @@ class Library:
 
     # -- inside --------------------------------------------------------------------------------------
 
-    def _vector(self, query: Query, without: Sequence[str], k: int) -> Any:
-        """The query's unit vector, after `_check`."""
+    def _vector(self, query: Query, without: Sequence[str], k: int) -> Vector:
+        """The query's unit vector (E,), after `_check`."""
         return embed_query(self._check(k), query, without)
 
     def _check(self, k: int) -> CLAP:

@@ -21,7 +21,7 @@ from openclap.atomic_write import atomic_write
 from openclap.batches import batches
 from openclap.errors import Hint, LibraryError, LibraryMismatch, MissingExtra, SoundError, UsageError
 from openclap.library.indexing import content_hash
-from openclap.library.model_identity import current_model_name, same_front_end
+from openclap.library.model_identity import describe_maker, same_front_end
 from openclap.library.reachability import is_gone
 from openclap.library.scan import size_and_time
 from openclap.results import Verification
@@ -158,8 +158,8 @@ def import_parquet(store: Store, source: Path) -> dict[str, Any]:
     mine = store.claim(maker)
     if mine["fingerprint"] != maker["fingerprint"]:
         raise LibraryMismatch(
-            f"{source} was made by {current_model_name(maker)} ({maker['fingerprint']}), {store.place} by"
-            f" {current_model_name(mine)} ({mine['fingerprint']})",
+            f"{source} was made by {describe_maker(maker)['model']} ({maker['fingerprint']}), {store.place} by"
+            f" {describe_maker(mine)['model']} ({mine['fingerprint']})",
             Hint("other_library"),
         )
     if not same_front_end(mine.get("front_end"), maker.get("front_end")):

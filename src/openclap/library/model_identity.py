@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import asdict
 from typing import Any
 
@@ -12,11 +11,12 @@ from openclap.config import FrontEnd
 from openclap.errors import Hint, LibraryError, LibraryMismatch, LibraryWarning
 from openclap.library.indexing import HOP, WINDOW
 from openclap.store import Store
+from openclap.warn_caller import warn_caller
 
 __all__ = [
     "check_maker",
     "claim_store",
-    "current_model_name",
+    "describe_maker",
     "has_same_front_end",
     "model_identity",
     "needs_reembedding",
@@ -104,17 +104,18 @@ def check_maker(store: Store, clap: CLAP, *, warned: bool) -> bool:
     refuse_other_model(store, maker, clap)
     stale = needs_reembedding(maker, clap)
     if stale and not warned:
-        warnings.warn(
+        warn_caller(
             f"{store.place} was made with an earlier front end of {clap.name}, and is searched as it is;"
             " indexing its folders again reads its files anew",
             LibraryWarning,
-            stacklevel=5,
         )
     if not maker or store.is_empty():
         raise LibraryError(f"{store.place} holds no sounds yet", Hint("fill"))
     return stale
 
 
-def current_model_name(maker: dict[str, Any]) -> str:
-    """What the maker of a library is called today: the third edition of mini was "mini" then and is "mini-3" now."""
-    return maker_display_name(maker["model"], maker["fingerprint"])
+def describe_maker(maker: dict[str, Any]) -> dict[str, Any]:
+    """What a library remembers of its maker, by its name of today: the third edition of mini is called "mini-3" now."""
+    if not maker:
+        return {"model": None, "fingerprint": None}
+    return {**maker, "model": maker_display_name(maker["model"], maker["fingerprint"])}

@@ -238,9 +238,7 @@ class _WatchSession:
                 seconds = None if for_ever else self._settings.idle_seconds
                 done, _ = await asyncio.wait(either, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
                 if not done and not self._ended and not self._preparing:
-                    raise _WatchFault(
-                        f'nothing came for {self._settings.idle_seconds:g} s; send samples, or end with  {{"type": "end"}}'
-                    )
+                    raise _WatchFault(f'nothing came for {seconds:g} s; send samples, or end with  {{"type": "end"}}')
             return task.result() if task.done() else None
         finally:
             if not task.done():

@@ -7,7 +7,6 @@ random ─┬─ init: a checkpoint, or weights in openclap's names ─┬─ lo
 from __future__ import annotations
 
 import os
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from openclap.errors import MissingExtra, ModelWarning, OpenClapError, TrainingE
 from openclap.models.clap import CLAPModel
 from openclap.plurals import count_noun
 from openclap.train.settings import Lora, Settings
+from openclap.warn_caller import warn_caller
 
 __all__ = ["InitialModel", "enable_adapter_dropout", "keep_norm_statistics", "train_mode", "training_device"]
 
@@ -136,10 +136,8 @@ def _load_init(model: CLAPModel, settings: Settings) -> Path | None:
     if not fitting:
         raise TrainingError(f"init: nothing of {settings.init} fits the model; give the same towers in both")
     if towers:
-        warnings.warn(
-            f"init: of {settings.init} {', '.join(sorted(towers))} do not fit and start at random",
-            ModelWarning,
-            stacklevel=2,
+        warn_caller(
+            f"init: of {settings.init} {', '.join(sorted(towers))} do not fit and start at random", ModelWarning
         )
     model.load_state_dict(fitting, strict=False)
     return None if "text" in towers else tokenizer

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -19,6 +18,7 @@ from openclap.progress import with_progress
 from openclap.results import Failure
 from openclap.train.examples import Example
 from openclap.train.skipped import refuse_too_many_unreadable
+from openclap.warn_caller import warn_caller
 
 __all__ = ["MelCache"]
 
@@ -70,7 +70,7 @@ class MelCache:
             with self._lock:
                 self.unreadable[key] = Failure(error.name, error.cause)
             if self._decoded:
-                warnings.warn(f"a sound is left out: {error}", SoundWarning, stacklevel=2)
+                warn_caller(f"a sound is left out: {error}", SoundWarning)
             self._refuse_too_many()
             return None
         power = torch.from_numpy(np.power(10, np.asarray(log_mel(wave, self._front_end)) / 10).astype(np.float32))

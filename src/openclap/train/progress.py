@@ -78,7 +78,7 @@ def _start_tracker(name: str, out: Path, step: int, cpu: bool) -> Any:
 
 
 def log_epoch(out: Path, epoch: int, step: int, loss: float, logit_scale: float, seconds: float) -> None:
-    """Write the line of a finished epoch, counted from 1, to log.csv; lines of epochs that a run repeats are replaced."""
+    """Write the line of a finished epoch, counted from 1, to log.csv, instead of those that a run repeats."""
     file = out / "log.csv"
     out.mkdir(parents=True, exist_ok=True)
     there = file.exists() and epoch > 1
@@ -95,7 +95,7 @@ def log_epoch(out: Path, epoch: int, step: int, loss: float, logit_scale: float,
 
 @contextmanager
 def progress_bar(total: int, show: bool, console: Console) -> Iterator[Callable[..., None]]:
-    """Show the steps of a run as a progress bar → what takes `completed` steps, the `loss` and the `rate` in clips/s."""
+    """Show the steps of a run as a bar → what takes `completed` steps, the `loss` and the `rate` in clips/s."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),

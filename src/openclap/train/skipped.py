@@ -5,11 +5,11 @@ Whoever reads sounds keeps a `Failure` for each of these; reports list them, and
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Collection
 
 from openclap.errors import SoundWarning, TrainingError
 from openclap.results import Failure
+from openclap.warn_caller import warn_caller
 
 __all__ = ["NAMED", "refuse_too_many_skipped", "refuse_too_many_unreadable", "warn_of_skipped"]
 
@@ -46,7 +46,7 @@ def warn_of_skipped(skipped: Collection[Failure], what: str = "files") -> None:
         more = len(skipped) - MANY
         named = _name_skipped(list(skipped)[:MANY]) + (f"; and {more} more" if more > 0 else "")
         sentence = f"1 {_singular(what)} is" if len(skipped) == 1 else f"{len(skipped)} {what} are"
-        warnings.warn(f"{sentence} left out: {named}", SoundWarning, stacklevel=3)
+        warn_caller(f"{sentence} left out: {named}", SoundWarning)
 
 
 def _singular(what: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from openclap.train.examples import Example, example_key, read_sources
 from openclap.train.finetuning.settings import SupervisedSettings, check
 from openclap.train.held_out import split_by_table
 from openclap.train.skipped import NAMED, refuse_too_many_skipped, warn_of_skipped
+from openclap.warn_caller import warn_caller
 
 __all__ = ["LabelledSounds", "read_labelled"]
 
@@ -112,11 +112,10 @@ def _check(train: Sequence[Example], test: Sequence[Example], counts: Counter[st
         )
     rare = [label for label, count in counts.items() if count == 1]
     if rare:
-        warnings.warn(
+        warn_caller(
             f"{count_noun(len(rare), 'label has', 'labels have')} one sound to learn from, too little to hear"
             f" elsewhere: {', '.join(sorted(rare)[:NAMED])}",
             SoundWarning,
-            stacklevel=3,
         )
 
 
