@@ -23,7 +23,7 @@ from openclap.cli.app import app
 from openclap.cli.options import add_verbs, flag_of
 from openclap.describe import Describer, timeline
 from openclap.errors import UsageError
-from openclap.library.filtering import FilterOptions
+from openclap.library.filtering import FilterKeywords
 from openclap.options import (
     OLD_FILTER_NAMES,
     DescribeKeywords,
@@ -90,7 +90,7 @@ def test_the_service_has_every_option(request_model: Any) -> None:
         (DescribeKeywords, DescribeOptions, {"labels"}),  # the second argument of `CLAP.describe`
         (TimelineKeywords, TimelineOptions, set()),
         (WatchKeywords, WatchOptions, set()),
-        (FilterOptions, SearchFilter, {"outside", "words", "facts"}),  # that no door asks for
+        (FilterKeywords, SearchFilter, {"outside", "words", "facts"}),  # that no door asks for
     ],
 )
 def test_type_checkers_know_every_keyword(keywords: Any, kind: type, apart: set[str]) -> None:

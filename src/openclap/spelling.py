@@ -14,7 +14,7 @@ VOWELS = "aeiouy"
 
 
 def nearest_words(word: str, known: Sequence[str], most: int = 2) -> tuple[str, ...]:
-    """The known words that are nearest to a mistyped one, nearest first; none where none is near."""
+    """The known words that are nearest to a mistyped one, nearest first, `most` at most; none where none is near."""
     candidates = difflib.get_close_matches(word, known, CANDIDATES, ALIKE)
     edits = {candidate: _edits(word, candidate) for candidate in candidates}
     near = [candidate for candidate in candidates if edits[candidate] <= EDITS_PER_LETTER * len(word)]

@@ -15,12 +15,12 @@ from openclap.options import OLD_FILTER_NAMES, SearchFilter, make_options
 from openclap.store.path_patterns import anchor_pattern
 from openclap.words import split_words
 
-__all__ = ["FilterOptions", "Paths", "check_tags", "list_paths", "normalize_tag", "resolve_filter"]
+__all__ = ["FilterKeywords", "Paths", "check_tags", "list_paths", "normalize_tag", "resolve_filter"]
 
 Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 
 
-class FilterOptions(TypedDict, total=False):
+class FilterKeywords(TypedDict, total=False):
     """The fields of a `SearchFilter` as keywords of `Library.search` and `recommend`; the last three by old names."""
 
     within: Paths | None
@@ -61,7 +61,7 @@ def normalize_tag(tag: str) -> str:
     return unicodedata.normalize("NFC", tag)
 
 
-def resolve_filter(given: SearchFilter | None, options: FilterOptions) -> SearchFilter | None:
+def resolve_filter(given: SearchFilter | None, options: FilterKeywords) -> SearchFilter | None:
     """A filter, changed by keyword arguments, as stores take it; None where every file is allowed.
 
     Paths become absolute, and a pattern that names no folder fits in every one.

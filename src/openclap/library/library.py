@@ -23,7 +23,7 @@ from openclap.config.checks import check_count
 from openclap.errors import UsageError
 from openclap.library import indexing, maintenance, model_identity
 from openclap.library.duplicates import find_duplicates
-from openclap.library.filtering import FilterOptions, Paths, check_tags, list_paths, normalize_tag, resolve_filter
+from openclap.library.filtering import FilterKeywords, Paths, check_tags, list_paths, normalize_tag, resolve_filter
 from openclap.library.index_progress import Progress
 from openclap.library.moments import find_moments, judge_of
 from openclap.library.query import Query, Vector, embed_query, read_question, texts_of
@@ -191,7 +191,7 @@ class Library:
         by: By = "both",
         filter: SearchFilter | None = None,
         missing: bool = False,
-        **options: Unpack[FilterOptions],
+        **options: Unpack[FilterKeywords],
     ) -> Ranked[Hit]:
         """Find what fits a query by its sound and by what files are called, best first.
 
@@ -261,7 +261,7 @@ class Library:
         variety: float = 0.3,
         filter: SearchFilter | None = None,
         missing: bool = False,
-        **options: Unpack[FilterOptions],
+        **options: Unpack[FilterKeywords],
     ) -> Ranked[Hit]:
         """Choose recordings to hear next, more like these and less like those, in the order of a playlist.
 

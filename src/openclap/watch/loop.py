@@ -16,7 +16,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -194,7 +194,7 @@ class Watch(Iterator[Event]):
     def close(self) -> None:
         """End at once; events that were not given yet are lost (to get them, set `stop` and iterate to the end)."""
         self._stop.set()
-        self._events.close()  # type: ignore[attr-defined]
+        self._events.close()
 
     def report(self) -> WatchReport:
         """The report of what has been done so far."""
@@ -222,7 +222,7 @@ class Watch(Iterator[Event]):
 
     # -- the loop --------------------------------------------------------------------------------------
 
-    def _run(self) -> Iterator[Event]:
+    def _run(self) -> Generator[Event, None, None]:
         with contextlib.closing(read_blocks(self._source, self._rate, self._stop, self._tell)) as blocks:
             for arrived, block, more in blocks:
                 yield from self._process(block, arrived, more=more)
