@@ -105,6 +105,25 @@ def test_what_is_wrong_with_a_file_is_one_sentence(run: Callable[..., Any], text
     assert "\n" not in str(fault.value)
 
 
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"names": "no name!"}, "'no name!' is no name of a server; "),
+        ({"root_path": "no path"}, ""),
+        ({"origins": "*"}, "'*' is no site; "),
+        ({"keys": "hunter2-hunter2"}, "a key has fewer than 16 characters; "),
+    ],
+)
+def test_a_fault_tells_no_key(wrong: dict[str, str], says: str) -> None:
+    """Any wrong name, site or path printed all settings that were given, keys too, and so did a short key."""
+    with pytest.raises(UsageError) as fault:
+        ServeSettings(**{"keys": (KEY,), **wrong})
+    assert str(fault.value).startswith(says)
+    assert KEY not in str(fault.value)
+    assert "hunter2" not in str(fault.value)
+    assert "the setting" not in str(fault.value)
+
+
 def test_settings_do_not_change() -> None:
     with pytest.raises(ValueError, match="frozen"):
         ServerSettings().port = 1

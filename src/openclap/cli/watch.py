@@ -41,7 +41,7 @@ def watch(
         ),
     ],
     alerts: Annotated[
-        list[str] | None, typer.Option("--alert", help="What should be heard, in words; as often as you like")
+        list[str] | None, typer.Option("--alert", help="What should be heard, in words; may be repeated")
     ] = None,
     detectors: Detectors = None,
     alerts_file: Annotated[Path | None, typer.Option("--alerts-file", help="A text file, one alert a line")] = None,

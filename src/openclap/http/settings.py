@@ -62,6 +62,9 @@ class SettingsModel(BaseModel):
             super().__init__(**values)
         except ValidationError as error:
             fault = error.errors(include_url=False)[0]
+            own = fault.get("ctx", {}).get("error")
+            if isinstance(own, UsageError):  # our own sentence; what it was raised of may hold keys, and is not shown
+                raise own from None
             name = ".".join(map(str, fault["loc"]))
             if fault["type"] == "extra_forbidden":
                 known = ", ".join(sorted(type(self).model_fields))
