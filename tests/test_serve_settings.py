@@ -114,10 +114,11 @@ def test_what_is_wrong_with_a_file_is_one_sentence(run: Callable[..., Any], text
         ({"keys": "hunter2-hunter2"}, "a key has fewer than 16 characters; "),
     ],
 )
-def test_a_fault_tells_no_key(wrong: dict[str, str], says: str) -> None:
+def test_a_fault_tells_no_key(wrong: dict[str, Any], says: str) -> None:
     """Any wrong name, site or path printed all settings that were given, keys too, and so did a short key."""
+    given: dict[str, Any] = {"keys": (KEY,), **wrong}
     with pytest.raises(UsageError) as fault:
-        ServeSettings(**{"keys": (KEY,), **wrong})
+        ServeSettings(**given)
     assert str(fault.value).startswith(says)
     assert KEY not in str(fault.value)
     assert "hunter2" not in str(fault.value)
