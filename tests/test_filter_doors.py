@@ -65,6 +65,15 @@ def test_a_filter_that_is_not_there_is_named() -> None:
         resolve_filter(None, {"shape": 1})  # type: ignore[typeddict-unknown-key]
 
 
+@pytest.mark.parametrize(
+    ("name", "value"), [("after", "yesterday"), ("min_seconds", "x"), ("max_seconds", float("nan"))]
+)
+def test_a_filter_that_is_no_number_is_a_fault(name: str, value: Any) -> None:
+    """A date as words was a TypeError of the store, and "x" or NaN seconds found nothing without a word."""
+    with pytest.raises(UsageError, match=f"^{name} is {value!r}; it must be a number of seconds$"):
+        resolve_filter(None, {name: value})  # type: ignore[misc]
+
+
 def test_no_name_of_a_filter_is_new() -> None:
     assert set(VALUES) | INNER == set(vars(SearchFilter()))
     assert Path(VALUES["within"][0]).is_absolute()

@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from numbers import Real
 from typing import Annotated, Any, Literal, TypedDict, TypeVar, get_args, get_origin, get_type_hints
 
 from openclap.errors import UsageError
@@ -187,6 +188,12 @@ class SearchFilter:
     outside: tuple[str, ...] = ()
     words: tuple[str, ...] = ()
     facts: tuple[tuple[str, str], ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("min_seconds", "max_seconds", "after", "before"):
+            value = getattr(self, name)
+            if value is not None and (not isinstance(value, Real) or math.isnan(value)):  # NaN would let no file pass
+                raise UsageError(f"{name} is {value!r}; it must be a number of seconds")
 
 
 # names that fields of a filter had as keywords and in requests, and still go by

@@ -56,7 +56,8 @@ class TextEmbedder:
             for word in self.tokenizer.unknown_words(text):
                 if len(found) == MOST_UNKNOWN:
                     break
-                found.setdefault(word, UnknownWord(word, self.tokenizer.nearest_words(word)))
+                if word not in found:
+                    found[word] = UnknownWord(word, self.tokenizer.nearest_words(word))
         return list(found.values())
 
     def known_texts(self, texts: str | Sequence[str], if_empty: str) -> list[str]:
