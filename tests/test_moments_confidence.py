@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from openclap import CLAP, Library
 from openclap.cli.app import app
 from openclap.confidence import confidence_curves, reference_bank
+from openclap.errors import UsageError
 from openclap.library import moments_in, write_moments
 from openclap.synth import synthesise
 
@@ -51,6 +52,12 @@ def test_a_moment_is_as_sure_as_search_is_of_its_window(clap: CLAP, recording: P
         library.search(recording, 1)[0].confidence, abs=2e-3
     )  # rows of a library are rounded
     library.close()
+
+
+def test_windows_that_begin_at_every_sample_are_refused(clap: CLAP) -> None:
+    """A hop of 0.0001 s over fifteen seconds ran for more than ten minutes."""
+    with pytest.raises(UsageError, match=r"hop is 0\.0001 s; it must be 0\.05 s or more"):
+        moments_in(clap, (np.zeros(16_000, np.float32), 16_000), "a cricket", hop=0.0001)
 
 
 def test_moments_of_a_recording_are_as_sure_as_their_best_window(clap: CLAP, recording: Path) -> None:

@@ -50,6 +50,8 @@ def test_nothing_is_offered_for_what_is_no_word() -> None:
         ("asdfqwer", ["asdfqwer"]),
         ("Hundegebell in the rain", ["Hundegebell"]),
         ("kick 909, KICK 909", ["909"]),
+        ("🐕 🔊", ["🐕 🔊"]),
+        ("-", ["-"]),
     ],
 )
 def test_words_without_a_vector_are_named_as_they_were_written(mini: CLAP, text: str, unknown: list[str]) -> None:
@@ -114,6 +116,11 @@ def test_a_tower_that_reads_pieces_knows_every_word(tokenizer_file: Path) -> Non
 def test_a_word_of_many_texts_is_looked_up_once(mini: CLAP, monkeypatch: pytest.MonkeyPatch) -> None:
     """Known words spelt like one were searched anew for every text that held it: minutes for a request of 128 labels."""
     asked: list[str] = []
-    monkeypatch.setattr(type(mini._text.tokenizer), "nearest_words", lambda _, word: asked.append(word) or ())
+
+    def note(_: object, word: str) -> tuple[str, ...]:
+        asked.append(word)
+        return ()
+
+    monkeypatch.setattr(type(mini._text.tokenizer), "nearest_words", note)
     assert [one.word for one in mini.unknown_words(["zxqvv one", "zxqvv two", "three zxqvv"])] == ["zxqvv"]
     assert asked == ["zxqvv"]

@@ -71,9 +71,14 @@ class Tokenizer:
         return ids, mask
 
     def unknown_words(self, text: str) -> list[str]:
-        """The words of a text that the tower was never taught; none where it reads every word from its pieces."""
+        """The words of a text that the tower was never taught; none where it reads every word from its pieces.
+
+        A text without a letter or digit, such as a picture, is as a whole a word that no tower of words knows.
+        """
         if not self._config.reads_whole_words:
             return []
+        if not any(map(str.isalnum, text)):
+            return [" ".join(text.split())]
         encoding = self._fast.encode(text, add_special_tokens=False)
         words = [i for i in encoding.word_ids if i is not None]  # which word each token is of
         pieces = Counter(words)

@@ -29,7 +29,7 @@ from openclap.audio.load import Sound, cut, sound_name
 from openclap.clap import CLAP
 from openclap.confidence import ReferenceBank, has_own_curves, reference_bank
 from openclap.config.checks import check_count
-from openclap.errors import SoundError
+from openclap.errors import SoundError, UsageError
 from openclap.library.query import Query, embed_query, has_words
 from openclap.library.reachability import is_reachable, nearest_reachable
 from openclap.results import Moment, Ranked
@@ -49,6 +49,7 @@ Vector = npt.NDArray[np.float32]
 Judge = Callable[[Vector], Vector]  # windows (W, E) → the confidence that each holds what is looked for (W,)
 
 FINE_WINDOW, FINE_HOP = 1.0, 0.25  # seconds
+LEAST_HOP = 0.05  # seconds; a minute of sound is 1 200 windows then
 CANDIDATES = 0.05  # share of the coarse windows that get the finer look,
 FEWEST = 10  # and at least this many
 FINE_SECONDS = 600.0  # of one recording that get the finer look, the best windows first
@@ -74,6 +75,8 @@ def moments_in(
     sound, counted from 1.
     """
     check_count(k, "k")
+    if hop < LEAST_HOP:
+        raise UsageError(f"hop is {hop!r} s; it must be {LEAST_HOP:g} s or more")
     vector = embed_query(clap, query)
     sound, (source, _) = limit(sound, track=track), split_limits(sound)
     spans = clap.encode_windows(sound, window=window, hop=hop)
