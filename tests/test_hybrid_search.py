@@ -47,7 +47,7 @@ def test_a_name_brings_a_file_up(library: Library) -> None:
     assert first.named == ("kick", "drum")  # as a part of its name, and as its folder
     assert first.relevance is not None
     assert [hit.relevance for hit in found] == sorted((hit.relevance for hit in found), reverse=True)  # type: ignore[type-var]
-    assert first.to_dict()["verdict"] in ("sure", "maybe", "unlikely")
+    assert first.verdict in ("sure", "maybe", "unlikely")
     assert first.to_dict()["named"] == ("kick", "drum")
 
 

@@ -153,7 +153,7 @@ class Hit(Result):
 
     @property
     def verdict(self) -> Literal["sure", "maybe", "unlikely"]:
-        """What is shown first, in a word."""
+        """What is shown first, in a word; not in the JSON."""
         shown = self.relevance if self.relevance is not None else self.confidence
         return "unlikely" if self.unlikely else "sure" if shown is not None and shown >= SURE else "maybe"
 
@@ -162,7 +162,7 @@ class Hit(Result):
         values = {name: value for name, value in asdict(self).items() if name != "unlikely"}
         if self.relevance is None:
             del values["relevance"], values["named"]
-        return _without_false({**values, "verdict": self.verdict}, "missing")
+        return _without_false(values, "missing")
 
 
 @dataclass(frozen=True)

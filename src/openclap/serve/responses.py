@@ -112,7 +112,6 @@ class SearchHit(BaseModel):
     confidence: float | None = None
     relevance: float | None = None
     named: list[str] | None = None
-    verdict: Literal["sure", "maybe", "unlikely"]
 
 
 LeftOut = Annotated[
