@@ -83,7 +83,7 @@ def with_openclap(
 
     store = open_store(place / name)
     start = time.perf_counter()
-    store.claim({"model": "bench", "fingerprint": "0" * 16})
+    store.claim({"model": "bench", "fingerprint": "0" * 16, "embedding": vectors.shape[1]})
     batch: list[Recording] = []
     spans: Any = np.arange(A_FILE) * 5.0
     for number, row in enumerate(range(0, len(vectors), A_FILE)):

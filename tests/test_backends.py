@@ -409,6 +409,16 @@ def test_int8_that_drifts_is_refused(exact: CLAP, monkeypatch: pytest.MonkeyPatc
         CLAP.from_pretrained("mini", backend="openvino", precision="int8", calibration=sounds)
 
 
+def test_int8_of_a_tower_without_convolutions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """HTSAT's graph has none: int8 ended in StopIteration."""
+    small_clap(audio="htsat").save_pretrained(tmp_path / "htsat")
+    monkeypatch.setattr(int8, "MEAN_COSINE", -1.0)  # of random weights
+    monkeypatch.setattr(int8, "WORST_COSINE", -1.0)
+    rough = CLAP.from_pretrained(tmp_path / "htsat", backend="openvino", threads=1, precision="int8")
+    assert rough.config.audio.kind == "htsat"
+    assert rough.backend.info.dtype == "int8"
+
+
 def test_int8_says_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UsageError, match="int8 runs on openvino alone"):
         CLAP.from_pretrained("mini", backend="torch", precision="int8")

@@ -101,12 +101,12 @@ def _quantise(model: Any, clips: Clips, run: Callable[[Any, Clips], Any]) -> Any
 
 
 def _first_convolution(nncf: Any, model: Any) -> Any:
-    """The scope that stays float32: the first convolution.
+    """The scope that stays float32: the first convolution; None where there is none, as in HTSAT's graph.
 
     It is cheap, and eight bits are too few for a mel with quiet and loud parts (cosine of mini: 0.988 → 0.998).
     """
-    first = next(op.get_friendly_name() for op in model.get_ordered_ops() if op.get_type_name() == "Convolution")
-    return nncf.IgnoredScope(names=[first], validate=False)
+    names = [op.get_friendly_name() for op in model.get_ordered_ops() if op.get_type_name() == "Convolution"]
+    return nncf.IgnoredScope(names=names[:1], validate=False) if names else None
 
 
 def _nncf() -> Any:
