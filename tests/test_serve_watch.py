@@ -424,7 +424,9 @@ def test_a_client_that_is_faster_than_the_model_waits(clap: CLAP, monkeypatch: p
 
     left, report, closed = asyncio.run(ask())
     app.state.engine.close()
-    assert left > 160  # 15 s in the queue, two seconds in the feed, one on its way, a window
+    # 15 s in the queue, two seconds in the feed, one on its way, and the windows that are made ahead: one or two chunks of
+    # eight, by how much had come when the first was made. Without waiting, none would be left.
+    assert left > 120
     assert report["heard"] == pytest.approx(200, abs=0.01)
     assert report["windows"] == 199
     assert (closed["type"], closed["code"]) == ("websocket.close", 1000)
