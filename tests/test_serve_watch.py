@@ -23,6 +23,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from openclap import CLAP
+from openclap.confidence import reference_bank
 from openclap.detector import Detector
 from openclap.errors import DetectorError
 from openclap.serve.app import create_app
@@ -395,6 +396,7 @@ class Wire:
 def test_a_client_that_is_faster_than_the_model_waits(clap: CLAP, monkeypatch: pytest.MonkeyPatch) -> None:
     """A model that stands still: a few messages are taken, the others wait at the client's, and nothing of them is lost."""
     app = create_app(ServeSettings(message_bytes=1 << 16), clap=clap)
+    reference_bank(clap)  # made now: a socket that makes it would stand still before it is ready
     go_on, does = threading.Event(), clap.encode_clips
 
     def slow(clips: Any) -> Any:
