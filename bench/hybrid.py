@@ -65,11 +65,10 @@ def read_captions(sounds: Path) -> dict[str, tuple[str, str]]:
     """Path → its group and caption."""
     found = {}
     for table in sorted(sounds.glob("*/metadata.csv")):
-        group = GROUPS.get(table.parent.name)
+        group = GROUPS.get(table.parent.name, "")  # others are only there to be confused with
         with table.open(encoding="utf-8", newline="") as file:
             for row in csv.DictReader(file):
-                if group is not None:
-                    found[str(table.parent / row["file"])] = group, row["caption"]
+                found[str(table.parent / row["file"])] = group, row["caption"]
     return found
 
 
@@ -105,7 +104,7 @@ def questions(captions: dict[str, tuple[str, str]]) -> list[tuple[str, str, str,
     by_caption: dict[tuple[str, str], set[str]] = defaultdict(set)
     for path, what in captions.items():
         by_caption[what].add(path)
-    asked = [("captions", group, caption, right) for (group, caption), right in by_caption.items()]
+    asked = [("captions", group, caption, right) for (group, caption), right in by_caption.items() if group]
     with Path(__file__).with_name("own_words.csv").open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
             right = {path for path, (_, caption) in captions.items() if re.fullmatch(row["pattern"], caption)}

@@ -85,6 +85,24 @@ def test_a_name_that_is_not_wanted_goes_down(library: Library) -> None:
     assert with_minus[-1] == "snare_tight"
 
 
+@pytest.mark.parametrize("by", ["names", "both"])
+def test_files_of_a_disk_that_is_away_are_left_out_however_many(clap: CLAP, tmp_path: Path, by: str) -> None:
+    """Only the first few that names found were looked at; the others were shown though they are not there."""
+    for folder, count in (("away", 12), ("here", 3)):
+        (tmp_path / folder).mkdir()
+        for i in range(count):
+            wave = np.random.default_rng(i).normal(size=RATE) * 0.1
+            sf.write(tmp_path / folder / (f"kick_{i}.wav" if folder == "away" else f"{i}.wav"), wave, RATE)
+    library = Library.open(tmp_path / "place", model=clap)
+    library.add([tmp_path / "away", tmp_path / "here"])
+    (tmp_path / "away").rename(tmp_path / "unplugged")
+    found = library.search("a kick", 2, by=by)  # type: ignore[arg-type]
+    assert all(Path(hit.path).parent.name == "here" for hit in found)
+    assert len(found) == (2 if by == "both" else 0)
+    assert found.left_out >= 2
+    assert len(library.search("a kick", 2, by=by, missing=True)) == 2  # type: ignore[arg-type]
+
+
 def test_a_query_that_only_filters_is_refused(library: Library) -> None:
     with pytest.raises(UsageError, match="only says what files are called; add words for what is heard"):
         library.search("artist:bob")

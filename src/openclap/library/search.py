@@ -51,9 +51,8 @@ def find_hits(
     left_out = {row.path for row in away}
     if named is not None:
         rows = named.ranked(() if by == "names" else rows, bank(), max(NAMED_LEAST, NAMED_EACH * k))
-        gone = [] if missing else [row for row in rows[: 2 * k] if not is_reachable(row.path)]
-        left_out |= {row.path for row in gone}
-        rows = [row for row in rows if row.path not in left_out][:k]
+        rows, gone = _first_reachable(rows, k, missing=missing)
+        left_out |= gone
     query, words = asked.query, has_words(asked.query)
     least = confidence_curves(clap.config).least(words=words)
     confidence: Callable[[Vector], float]
@@ -68,6 +67,20 @@ def find_hits(
         hit = Hit(row.path, row.start, row.end, row.score, likely, lost, likely < least)
         hits.append(hit if named is None else named.judged(hit, least))
     return Ranked(hits, len(left_out), calibrated=isinstance(query, Detector) or has_own_curves(clap))
+
+
+def _first_reachable(rows: Iterable[ScoredWindow], k: int, *, missing: bool) -> tuple[list[ScoredWindow], set[str]]:
+    """The first `k` rows whose files can be reached, and the paths of those before them that cannot; or simply `k`."""
+    good: list[ScoredWindow] = []
+    gone: set[str] = set()
+    for row in rows:
+        if len(good) == k:
+            break
+        if missing or (row.path not in gone and is_reachable(row.path)):
+            good.append(row)
+        else:
+            gone.add(row.path)
+    return good, gone
 
 
 class _Names:
