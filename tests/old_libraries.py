@@ -43,7 +43,7 @@ def run_alone(module: str, function: str, *arguments: str | Path) -> int:
 
 
 def old_library(kind: str, folder: Path) -> Path:
-    """A copy of the one in "sqlite 2", "sqlite 3", "lance 1", "lance 2" or "first", to be opened and changed."""
+    """A copy of the one in "sqlite 2" to "sqlite 4", "lance 1" to "lance 3", or "first", to be opened and changed."""
     engine, _, version = kind.partition(" ")
     if engine == "lance":
         shutil.unpack_archive(OLD / f"format-{version}.lance.zip", folder / "old.lance")

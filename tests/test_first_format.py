@@ -60,7 +60,7 @@ def test_the_first_write_brings_it_up(old: Path) -> None:
     holds_all(reader)
     writer.tag(["/nas/wind.flac"], ["wet"])
     with closing(sqlite3.connect(old / "library.sqlite")) as db:
-        assert db.execute("PRAGMA user_version").fetchone() == (4,)
+        assert db.execute("PRAGMA user_version").fetchone() == (5,)
     for store in (reader, writer, open_store(old)):
         holds_all(store)
         assert store.find_files(["/nas/wind.flac"])["/nas/wind.flac"].tags == ("wet",)

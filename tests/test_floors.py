@@ -30,6 +30,7 @@ FLOORS = {
     "language": 2,
     "options": 1,
     "results": 1,
+    "silence": 0,
     "scores": 0,
     "words": 0,
     "file_facts": 1,

@@ -21,7 +21,7 @@ from openclap.store import FileText, SearchFilter, Store, open_store
 from openclap.store.lance import migration as lance_migration
 from openclap.store.sqlite import migration as sqlite_migration
 
-KINDS = ["sqlite 2", "sqlite 3", "lance 1", "lance 2"]
+KINDS = ["sqlite 2", "sqlite 3", "sqlite 4", "lance 1", "lance 2", "lance 3"]
 QUERY = recording("/query", 1).embedding[0]
 
 
@@ -44,7 +44,7 @@ def version_of(place: Path) -> int:
 
 
 def now(place: Path) -> bool:
-    return version_of(place) == {".lance": 3}.get(place.suffix, 4)
+    return version_of(place) == {".lance": 4}.get(place.suffix, 5)
 
 
 def holds_all(store: Store, *, but: str = "") -> None:
@@ -136,6 +136,41 @@ def test_an_older_library_has_no_words_until_they_are_noted(old: Path) -> None:
     holds_all(store)
 
 
+def test_an_older_library_does_not_know_its_levels(old: Path) -> None:
+    """Nothing of it is silent, and its vectors of whole recordings are made of the windows, until files are put anew."""
+    store = open_store(old)
+
+    def as_made(path: str) -> None:
+        rows = recording(path, HELD[path]).embedding
+        mean = rows.mean(0)
+        assert np.allclose(store.tracks([path, "/never"]).pop(path), mean / np.linalg.norm(mean), atol=1e-6)
+        found = store.recording(path)
+        assert found is not None
+        assert np.isnan(found.levels).all()
+        assert found.heard.all()
+
+    for path in HELD:
+        as_made(path)
+    assert not store.has_levels()
+    assert not now(old)
+    quiet = recording("/nas/wind.flac", 5)
+    levels = np.array([-20.0, -70.0, -30.0, -120.0, np.nan], np.float32)
+    store.put([replace(quiet, level=levels)])
+    assert now(old)
+    as_made("/nas/rain/1.wav")
+    found = store.recording("/nas/wind.flac")
+    assert found is not None
+    assert np.array_equal(found.levels, levels, equal_nan=True)
+    mean = quiet.embedding[[0, 2, 4]].mean(0)
+    assert np.allclose(store.tracks(HELD)["/nas/wind.flac"], mean / np.linalg.norm(mean), atol=1e-6)
+    assert store.nearest(quiet.embedding[1], 9)[0].score < 0.999
+    assert {row.start for row in store.nearest(quiet.embedding[1], 99, per_file=False) if row.path == "/nas/wind.flac"} == {
+        0.0, 10.0, 20.0
+    }  # fmt: skip
+    assert not store.has_levels()
+    assert store.check() == []
+
+
 class Died(BaseException):
     """A process that is killed here: nothing after it is done."""
 
@@ -166,10 +201,12 @@ def _die_at(place: str, step: str) -> None:
         open_store(place).put([recording("/nas/rain/1.wav", 3)])
 
 
-@pytest.mark.parametrize("step", ["copy_whole", "before", "after", "_count_rows", "drop_copies"])
-def test_killed_at_every_step(step: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("kind", "step"), [
+    *(("sqlite 2", step) for step in ("copy_whole", "before", "after", "_count_rows", "drop_copies")), ("sqlite 4", "after"),
+])  # fmt: skip
+def test_killed_at_every_step(kind: str, step: str, tmp_path: Path) -> None:
     """In a process of its own, which ends there as if by SIGKILL."""
-    place = old_library("sqlite 2", tmp_path)
+    place = old_library(kind, tmp_path)
     assert run_alone("test_migration", "_die_at", place, step) == 9
     holds_all(open_store(place))
     assert now(place) == (step == "drop_copies")
@@ -179,10 +216,13 @@ def test_killed_at_every_step(step: str, tmp_path: Path) -> None:
     assert [path.name for path in place.glob("*version*")] == []
 
 
+@pytest.mark.parametrize("kind", ["lance 1", "lance 3"])
 @pytest.mark.parametrize("step", ["before", "after", "replace"])
-def test_broken_off_at_every_step_of_lancedb(step: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_broken_off_at_every_step_of_lancedb(
+    kind: str, step: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Each is a commit of LanceDB, so nothing is half-way when nothing after it is done."""
-    place = old_library("lance 1", tmp_path)
+    place = old_library(kind, tmp_path)
     with monkeypatch.context() as patch:
         _broken_off(lance_migration, step, _die, patch)
         store = open_store(place)

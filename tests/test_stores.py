@@ -13,7 +13,17 @@ import numpy as np
 import pytest
 
 from openclap.errors import LibraryError, LibraryMismatch, UsageError
-from openclap.store import File, FileText, Recording, ScoredWindow, SearchFilter, Store, open_store, records
+from openclap.store import (
+    File,
+    FileText,
+    Recording,
+    ScoredWindow,
+    SearchFilter,
+    Store,
+    nearest_recordings,
+    open_store,
+    records,
+)
 from openclap.store.lance import indexes
 from openclap.store.sqlite import cached_vectors, vector_cache
 from openclap.store.sqlite.vector_cache import VectorCache
@@ -31,7 +41,8 @@ def recording(path: str, windows: int = 3, seed: int = 0, **facts: object) -> Re
     rng = np.random.default_rng((seed, len(path), *path.encode("utf-8", "surrogateescape")))
     start = np.arange(windows) * 5.0
     known = {"size": 100, "mtime_ns": 10**18, "hash": f"{path!a}-{seed}", "seconds": windows * 5.0 + 5, **facts}
-    return Recording(File(path, **known), start, start + 10, unit(rng.standard_normal((windows, E))))  # type: ignore[arg-type]
+    level = known.pop("level", None)
+    return Recording(File(path, **known), start, start + 10, unit(rng.standard_normal((windows, E))), level=level)  # type: ignore[arg-type]
 
 
 def query(seed: int = 1) -> np.ndarray:
@@ -117,6 +128,81 @@ def test_nearest_is_brute_force(opened: Opened, per_file: bool) -> None:
     for seed in range(3):
         same(store.nearest(query(seed), 7, per_file=per_file), brute(many, query(seed), 7, per_file=per_file))
     same(opened().nearest(query(), 1000, per_file=per_file), brute(many, query(), 1000, per_file=per_file))
+
+
+def test_silent_windows_are_not_near(opened: Opened) -> None:
+    """Digital silence was a dog, 96 %."""
+    store = opened()
+    many = [recording(f"/{i}.wav", 5) for i in range(20)]
+    quiet = np.arange(5) % 2 == 0
+    levels = np.where(quiet, np.float32(-65.5), np.float32(-64.5)).astype(np.float32)
+    many = [replace(r, level=None if i < 9 else levels if i < 19 else levels - 9) for i, r in enumerate(many)]
+    store.put(many)
+    loud = [replace(r, start=r.start[r.heard], end=r.end[r.heard], embedding=r.embedding[r.heard]) for r in many]
+    for per_file in (True, False):
+        same(store.nearest(query(), 99, per_file=per_file), brute(loud, query(), 99, per_file=per_file))
+        same(opened().nearest(query(4), 5, per_file=per_file), brute(loud, query(4), 5, per_file=per_file))
+    among = store.nearest_in(query(), ["/2.wav", "/12.wav", "/19.wav"])
+    same(among[:2], brute([loud[2], loud[12]], query(), 2))
+    same(among[2:], brute([many[19]], query(), 1))
+    assert [row.silent for row in among] == [False, False, True]
+    held = opened().recording("/12.wav")
+    assert held is not None
+    assert np.array_equal(held.levels, levels)
+    assert store.check() == []
+
+
+def test_the_vector_of_each_recording_as_a_whole(opened: Opened) -> None:
+    store = opened()
+    level = np.array([-20, -90, -20], np.float32)
+    first, second = recording("/a.wav", 3, level=level), recording("/b.wav", 2)
+    assert store.tracks(["/a.wav"]) == {}
+    assert store.has_levels()
+    store.put([first, second])
+    assert not store.has_levels()
+
+    def holds(**wanted: np.ndarray) -> None:
+        found = opened().tracks(["/a.wav", "/b.wav", "/c.wav"])
+        assert found.keys() == {f"/{name}.wav" for name in wanted}
+        for name, vector in wanted.items():
+            assert np.allclose(found[f"/{name}.wav"], unit(vector), atol=1e-6)
+
+    heard = first.embedding[[0, 2]].mean(0)
+    holds(a=heard, b=second.embedding.mean(0))
+    store.move([("/a.wav", replace(first.file, path="/c.wav"))])
+    holds(c=heard, b=second.embedding.mean(0))
+    again = recording("/b.wav", 4, seed=9, level=np.zeros(4, np.float32))
+    store.put([again])
+    holds(c=heard, b=again.embedding.mean(0))
+    assert store.has_levels()
+    store.delete(["/c.wav"])
+    holds(b=again.embedding.mean(0))
+
+
+def test_the_nearest_recordings_are_brute_force(opened: Opened) -> None:
+    """As a whole, or in their best window."""
+    store = opened()
+    many = [recording(f"/sounds/{i:03}.wav", 1 + i % 5) for i in range(60)]
+    store.put(many)
+    wholes = [replace(r, start=r.start[:1], end=r.end[:1], embedding=r.track[None]) for r in many]
+    for asked in (many[4].track, many[31].track, query()):
+        best = {row.path: row for row in brute(many, asked, 99)}
+        whole = {row.path: row for row in brute(wholes, asked, 99)}
+        wanted = [
+            replace(best[path], score=whole[path].score, embedding=whole[path].embedding)
+            if whole[path].score > best[path].score
+            else best[path]
+            for path in best
+        ]
+        wanted.sort(key=lambda row: (-round(row.score, 6), row.path))
+        found = nearest_recordings(store, asked, 7)
+        assert [(r.path, r.start) for r in found] == [(r.path, r.start) for r in wanted[:7]]
+        assert np.allclose([r.score for r in found], [r.score for r in wanted[:7]], atol=1e-6)
+        assert [r.path for r in nearest_recordings(store, asked, 1, where=SearchFilter(path="*/01?.wav"))] == [
+            next(r.path for r in wanted if "/01" in r.path)
+        ]
+    assert nearest_recordings(store, many[4].track, 1)[0].score == pytest.approx(1, abs=1e-6)
+    assert store.nearest(many[4].track, 1)[0].score < 0.9
 
 
 def test_put_replaces_and_delete_forgets(opened: Opened) -> None:
@@ -539,10 +625,10 @@ def test_repair_of_a_cache_and_of_rows(tmp_path: Path) -> None:
         db.execute("DELETE FROM files WHERE id = 3")
         db.execute("UPDATE counts SET files = 99")
     db.close()
-    assert len(store.check()) == 5
+    assert len(store.check()) == 6
     done = " ".join(store.repair())
     assert "2 files without sound vectors" in done
-    assert "3 rows of no file" in done
+    assert "4 rows of no file" in done
     assert "counts set from (97" in done
     assert store.check() == []
     same(store.nearest(query(), 50, per_file=False), brute(many[3:], query(), 50, per_file=False))

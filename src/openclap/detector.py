@@ -225,16 +225,24 @@ class Detection(Result):
     heard: bool
 
 
-def apply_detectors(windows: npt.ArrayLike, detectors: Sequence[Detector]) -> list[Detection]:
+def apply_detectors(
+    windows: npt.ArrayLike, detectors: Sequence[Detector], heard: npt.NDArray[np.bool_] | None = None
+) -> list[Detection]:
     """Apply detectors to the windows (W, E) of a sound → their answers, in the order of the detectors.
+
+    `heard` (W,) says in which windows there is any sound (`Windows.heard`): in others no detector hears anything.
 
     Raises
     ------
     DetectorMismatch
         Embeddings of another size.
     """
-    best = [float(one.probability(windows).max()) for one in detectors]
-    return [Detection(one.name, likely, likely >= one.threshold) for one, likely in zip(detectors, best, strict=True)]
+    sounding = True if heard is None else heard
+    found = []
+    for one in detectors:
+        likely = float(np.where(sounding, one.probability(windows), 0.0).max())
+        found.append(Detection(one.name, likely, bool(np.any(sounding)) and likely >= one.threshold))
+    return found
 
 
 # -- the user's detectors ------------------------------------------------------------------------------

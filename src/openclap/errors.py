@@ -7,7 +7,7 @@ OpenClapError                  exit code 1, HTTP 500
 ├── SoundError                 one sound cannot be used                      exit 1, HTTP 422
 │   ├── SoundNotFound          nothing at this path
 │   ├── UnreadableSound        a directory, no permission, not audio, broken
-│   ├── EmptySound             no samples
+│   ├── EmptySound             no samples; or nothing heard, in what others should sound like
 │   ├── NotFiniteSound         NaN or infinite samples
 │   ├── WithheldSound          a file that may not be handed out: a link, outside, changed
 │   └── TooLong                longer than may be decoded here                    HTTP 413
@@ -159,7 +159,7 @@ class UnreadableSound(SoundError):
 
 
 class EmptySound(SoundError):
-    """A sound without samples."""
+    """A sound without samples; or one that others should sound like, and nothing is heard in it."""
 
 
 class NotFiniteSound(SoundError):

@@ -41,11 +41,12 @@ AHEAD_BYTES = 8 << 20  # windows of one recording that are made ahead: 32 mels o
 
 @dataclass
 class EmbeddedSound:
-    """One sound: the start and end of its rows in seconds (W), its rows (W, E), or its error."""
+    """One sound: the start and end of its rows in seconds (W), their levels, its rows (W, E), or its error."""
 
     index: int
     start: list[float] = field(default_factory=list)
     end: list[float] = field(default_factory=list)
+    level: list[float] = field(default_factory=list)
     rows: list[Vectors] = field(default_factory=list)
     error: SoundError | None = None
     is_decoded: bool = False  # to its end
@@ -76,6 +77,7 @@ def embed_each(
             for clip in clips:
                 job.start.append(clip.start if isinstance(clip, WindowClip) else 0.0)
                 job.end.append(clip.end if isinstance(clip, WindowClip) else 0.0)
+                job.level.append(clip.level)
                 shape = clip.mel.shape
                 waiting.setdefault(shape, []).append((job, clip))
                 if len(waiting[shape]) == batch_size:

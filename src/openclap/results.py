@@ -9,6 +9,8 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from openclap.silence import is_heard, track_vector
+
 __all__ = [
     "AddReport",
     "BackendInfo",
@@ -24,6 +26,7 @@ __all__ = [
     "Moment",
     "Ranked",
     "Result",
+    "Scores",
     "Span",
     "Tag",
     "UnknownWord",
@@ -57,14 +60,42 @@ class Windows:
         Seconds from the start of the recording.
     embedding : float32 (W, E)
         Unit rows.
+    level : float32 (W,)
+        How loud each window is, in dB of full scale from -120: its loudest 50 ms, or its peak less 13 dB; below -65
+        nothing is heard. NaN where nobody measured it. Not in the JSON.
     """
 
     start: npt.NDArray[np.float64]
     end: npt.NDArray[np.float64]
     embedding: npt.NDArray[np.float32]
+    level: npt.NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32))
+
+    def __post_init__(self) -> None:
+        if len(self.level) != len(self.start):
+            object.__setattr__(self, "level", np.full(len(self.start), np.nan, np.float32))
 
     def __len__(self) -> int:
         return len(self.start)
+
+    @property
+    def heard(self) -> npt.NDArray[np.bool_]:
+        """Which windows something is heard in (W,); those of unknown level count."""
+        return is_heard(self.level)
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether nothing is heard in any of them."""
+        return not self.heard.any()
+
+    def audible(self) -> Windows:
+        """The windows in which something is heard."""
+        heard = self.heard
+        return Windows(self.start[heard], self.end[heard], self.embedding[heard], self.level[heard])
+
+    @property
+    def track(self) -> npt.NDArray[np.float32]:
+        """The vector (E,) of the whole recording: the mean of its windows without silent ones, at length 1."""
+        return track_vector(self.embedding, self.level)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain lists."""
@@ -111,12 +142,31 @@ class Label(Result):
     """One label of a zero-shot classification.
 
     `similarity` is the cosine in [-1, 1]; `score` is the softmax over the given labels of
-    exp(logit_scale) * cosine, in [0, 1].
+    exp(logit_scale) * cosine, in [0, 1], and 0 for every label where nothing is heard in the sound.
     """
 
     label: str
     score: float
     similarity: float
+
+
+S = TypeVar("S")
+
+
+class Scores(list[S]):
+    """Matches or labels of one sound; with `silent`, nothing is heard in it, so that none of them means anything."""
+
+    def __init__(self, found: Iterable[S] = (), *, silent: bool = False) -> None:
+        super().__init__(found)
+        self.silent = silent
+
+    def best(self, count: int | None) -> Scores[S]:
+        """The first so many, or all."""
+        return Scores(self[:count], silent=self.silent)
+
+    def note(self) -> dict[str, bool]:
+        """What the JSON of the sound holds beside them: `silent`, where it is true."""
+        return {"silent": True} if self.silent else {}
 
 
 SURE = 0.7  # confidence or relevance from which a hit is called sure
@@ -125,6 +175,9 @@ SURE = 0.7  # confidence or relevance from which a hit is called sure
 @dataclass(frozen=True)
 class Hit(Result):
     """A window of a library that fits a query: its seconds in the recording, and the cosine as `score`.
+
+    Where whole recordings are compared (a sound is the query, or is liked), the times are still those of the window that
+    is nearest to it, and `score` may be the cosine of the recording as a whole.
 
     Attributes
     ----------
@@ -139,6 +192,9 @@ class Hit(Result):
         alone was asked.
     named
         The words of the query that the file is called by; in the JSON beside `relevance`.
+    silent
+        Nothing is heard in the file, which is found by its name alone: confidence and relevance are 0; in the JSON where
+        it is true.
     """
 
     path: str
@@ -150,6 +206,7 @@ class Hit(Result):
     unlikely: bool = False
     relevance: float | None = None
     named: tuple[str, ...] = ()
+    silent: bool = False
 
     @property
     def verdict(self) -> Literal["sure", "maybe", "unlikely"]:
@@ -162,7 +219,7 @@ class Hit(Result):
         values = {name: value for name, value in asdict(self).items() if name != "unlikely"}
         if self.relevance is None:
             del values["relevance"], values["named"]
-        return _without_false(values, "missing")
+        return _without_false(_without_false(values, "missing"), "silent")
 
 
 @dataclass(frozen=True)

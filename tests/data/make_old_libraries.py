@@ -3,7 +3,7 @@
 usage: git worktree add /tmp/old 0c2d56b && PYTHONPATH=/tmp/old/src:tests python tests/data/make_old_libraries.py tests/data/old
 
 The code of that commit is the last that wrote version 2 of SQLite's libraries and format 1 of LanceDB's, that of 0975552
-the last that wrote version 3 and format 2; a file of
+the last that wrote version 3 and format 2, that of ea9d223 the last that wrote version 4 and format 3; a file of
 3acd8d2 wrote the first format of all: git show 3acd8d2:src/openclap/library/store.py > /tmp/first.py && PYTHONPATH=src:tests python
 tests/data/make_old_libraries.py tests/data/old /tmp/first.py. What they hold is told by
 `HELD` of the test. SQLite's is kept as text, so that a change of it can be read.
@@ -22,6 +22,11 @@ from old_libraries import HELD, MAKER, TAGS, recording
 
 from openclap.store import open_store
 from openclap.store.lance.tables import FORMAT_VERSION
+
+try:
+    from openclap.store.sqlite.words import WORDS
+except ImportError:  # before version 4
+    WORDS = ""
 
 
 def fill_first(folder: Path, code: Path) -> None:
@@ -60,7 +65,13 @@ def main() -> None:
         db = sqlite3.connect(Path(work, "lib", "library.sqlite"))
         names = ("application_id", "user_version")
         numbers = [f"PRAGMA {name} = {db.execute(f'PRAGMA {name}').fetchone()[0]};" for name in names]
-        text = "\n".join(["PRAGMA journal_mode = WAL;", *numbers, *db.iterdump()])
+        db.execute(
+            "DROP TABLE IF EXISTS words"
+        )  # full text is no text: what iterdump writes of it cannot be read again
+        dumped = [*db.iterdump()]
+        if WORDS:
+            dumped.insert(-1, WORDS.format(""))
+        text = "\n".join(["PRAGMA journal_mode = WAL;", *numbers, *dumped])
         (folder / f"version-{db.execute('PRAGMA user_version').fetchone()[0]}.sql").write_text(
             text + "\n", encoding="utf-8"
         )

@@ -17,6 +17,7 @@ Nothing here is random: the same recording always gives the same clips.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -24,6 +25,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from openclap.audio.levels import level_of
 from openclap.audio.load import Sound, Wave, load, stream
 from openclap.audio.mel import apply_dynamic_range, log_mel, mel_blocks, quantise_wave
 from openclap.config import FrontEnd
@@ -54,19 +56,23 @@ class Clip:
         dB. V = 1, or 4 = global, front, middle, back.
     longer : bool
         Whether the recording has more frames than a clip, so that the views differ.
+    level : float
+        Of the whole recording, or of its head, as `levels.level_of` gives it; NaN where nobody measured it.
     """
 
     mel: Mel
     longer: bool
+    level: float = math.nan
 
 
 @dataclass(frozen=True, eq=False)
 class WindowClip:
-    """A window of a recording: `start` and `end` in seconds, `mel` float32 (1, T, F)."""
+    """A window of a recording: `start` and `end` in seconds, `mel` float32 (1, T, F), its `level_of` in dB."""
 
     start: float
     end: float
     mel: Mel
+    level: float = math.nan
 
 
 def load_model_wave(sound: Sound, front_end: FrontEnd, *, seconds: float | None = None) -> Wave:
@@ -100,16 +106,19 @@ def make_clip(sound: Sound, front_end: FrontEnd, *, long: Literal["fusion", "hea
     """
     if long not in ("fusion", "head"):
         raise UsageError(f"long is {long!r}; choose fusion or head")
+    rate = front_end.sampling_rate
     if long == "head":
         wave = load_model_wave(sound, front_end, seconds=front_end.clip_seconds)
-        return Clip(_mel_of_short(wave[: front_end.clip_samples], front_end, as_waves), longer=False)
+        head = wave[: front_end.clip_samples]
+        return Clip(_mel_of_short(head, front_end, as_waves), longer=False, level=level_of(head, rate))
     blocks = _model_wave_blocks(sound, front_end)
     taken: list[Wave] = []
     for block in blocks:
         taken.append(block)
         if sum(map(len, taken)) > front_end.clip_samples:
             return _long_clip(itertools.chain(taken, blocks), front_end)
-    return Clip(_mel_of_short(np.concatenate(taken), front_end, as_waves), longer=False)
+    wave = np.concatenate(taken)
+    return Clip(_mel_of_short(wave, front_end, as_waves), longer=False, level=level_of(wave, rate))
 
 
 def make_windows(
@@ -133,7 +142,8 @@ def make_windows(
 
     def windows() -> Iterator[WindowClip]:
         for start, wave in _window_waves(_model_wave_blocks(sound, front_end), size, step):
-            yield WindowClip(start / rate, (start + len(wave)) / rate, _mel_of_short(wave, front_end, as_waves))
+            mel = _mel_of_short(wave, front_end, as_waves)
+            yield WindowClip(start / rate, (start + len(wave)) / rate, mel, level_of(wave, rate))
 
     return windows()
 
@@ -187,10 +197,18 @@ def _mel_of_short(wave: Wave, front_end: FrontEnd, as_waves: bool) -> Mel:
 
 
 def _long_clip(blocks: Iterable[Wave], front_end: FrontEnd) -> Clip:
-    mel = apply_dynamic_range(_concatenate_mels(mel_blocks(blocks, front_end)), front_end)
+    level = -math.inf
+
+    def measured() -> Iterator[Wave]:
+        nonlocal level
+        for block in blocks:
+            level = max(level, level_of(block, front_end.sampling_rate))
+            yield block
+
+    mel = apply_dynamic_range(_concatenate_mels(mel_blocks(measured(), front_end)), front_end)
     if len(mel) <= front_end.clip_frames:  # the recording is longer than a clip by less than a hop
-        return Clip(mel[None], longer=False)
-    return Clip(fusion_views(mel, front_end.clip_frames), longer=True)
+        return Clip(mel[None], longer=False, level=level)
+    return Clip(fusion_views(mel, front_end.clip_frames), longer=True, level=level)
 
 
 def _concatenate_mels(pieces: Iterable[Mel]) -> Mel:

@@ -12,15 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from openclap.audio.load import Sound, Wave, stream
+from openclap.silence import SILENT_DB, is_heard
 
-__all__ = ["FRAME_SECONDS", "HISS_DB", "cut_frames", "is_silent", "level_blocks", "levels"]
+__all__ = ["FRAME_SECONDS", "cut_frames", "is_silent", "level_blocks", "level_of", "levels"]
 
 FRAME_SECONDS = 0.05
-SILENT_PEAK = 1e-4  # -80 dB of full scale, three steps of 16 bits: nothing louder than dither
-CLICK_PEAK = 10 ** (
-    -52 / 20
-)  # a sample this loud is heard, however short the sound is; noise of -65 dB hardly reaches it
-HISS_DB = -65.0  # where no frame is louder there is only the noise of a quiet room or a preamplifier
+CLICK_DB = -52.0  # a sample this loud is heard, however short the sound is; noise of -65 dB hardly reaches it
 MIN_DB = -120.0  # the level of digital silence
 SAMPLE_RATE = 48_000  # no model hears more; at 16 kHz a cricket that sings at 10 kHz was silence
 
@@ -54,19 +51,23 @@ def _decibels(power: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 
 
 def is_silent(sound: Sound) -> bool:
-    """Whether nothing is heard: no sample above -80 dB of full scale, or none above -52 dB and no 50 ms above -65 dB.
+    """Whether nothing is heard: no sample reaches -52 dB of full scale, and no 50 ms -65 dB.
 
     Reading stops at the first second that is not silent.
     """
     with closing(stream(sound, SAMPLE_RATE, block_seconds=1.0)) as blocks:
-        return all(_is_hiss(block) for block in blocks)
+        return not any(is_heard(level_of(block, SAMPLE_RATE)) for block in blocks)
 
 
-def _is_hiss(block: npt.NDArray[np.float32]) -> bool:
-    """Whether a block holds nothing but silence or faint noise."""
-    peak = float(np.abs(block).max())
-    if not SILENT_PEAK <= peak < CLICK_PEAK:
-        return peak < SILENT_PEAK
-    size = round(FRAME_SECONDS * SAMPLE_RATE)
-    power = [(block[start : start + size] ** 2).mean() for start in range(0, len(block), size)]
-    return float(_decibels(np.array(power, np.float32)).max()) < HISS_DB
+def level_of(wave: Wave, rate: float) -> float:
+    """The level of a wave (S,) at a rate in Hz, in dB of full scale from -120: the one number that tells silence.
+
+    It is the level of the loudest 50 ms, or 13 dB less than the loudest sample where that is more, so that a click
+    which is heard (`CLICK_DB`) lies above `silence.SILENT_DB`, as loud noise does.
+    """
+    size = max(1, round(FRAME_SECONDS * rate))
+    whole = len(wave) // size * size
+    squared = np.square(wave, dtype=np.float32)
+    power = [*squared[:whole].reshape(-1, size).mean(1), *([squared[whole:].mean()] if whole < len(wave) else [])]
+    frame, peak = _decibels(np.array([max(power), squared.max()], np.float32)).tolist()
+    return float(max(frame, peak + SILENT_DB - CLICK_DB))

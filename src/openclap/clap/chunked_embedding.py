@@ -21,6 +21,7 @@ from openclap.config import CLAPConfig
 from openclap.errors import SoundError
 from openclap.normalization import Vectors, normalize_rows
 from openclap.results import Windows
+from openclap.silence import is_heard
 
 __all__ = ["ChunkedEmbedder", "Clips"]
 
@@ -82,6 +83,18 @@ class ChunkedEmbedder:
         rows = self._embed(clips(), self._heard)
         return normalize_rows(np.add.reduceat(rows, np.cumsum([0, *counts[:-1]]), axis=0)) if len(rows) else rows
 
+    def row_of(self, sound: Any) -> tuple[Vectors, bool]:
+        """The row (1, E) of one sound, as of `encode_audio`, and whether the sound is silent."""
+        level: list[float] = []
+
+        def clips() -> Iterator[AnyClip]:
+            for clip in self._clap.clips(sound):
+                level.append(clip.level)
+                yield clip
+
+        rows = self._embed(clips(), self._heard)
+        return normalize_rows(rows.sum(0))[None], not is_heard(level).any()
+
     def encode_windows(self, sound: Any, *, window: float = 10.0, hop: float = 5.0) -> Windows:
         """As `CLAP.encode_windows`."""
         return self._windows(sound, window, hop, self._heard)
@@ -100,16 +113,18 @@ class ChunkedEmbedder:
     def _windows(self, sound: Any, window: float, hop: float, heard: Heard) -> Windows:
         start: list[float] = []
         end: list[float] = []
+        level: list[float] = []
 
         def clips() -> Iterator[AnyClip]:
             as_waves = self._clap.backend.takes_waves
             for clip in make_windows(sound, self._clap.front_end, window=window, hop=hop, as_waves=as_waves):
                 start.append(clip.start)
                 end.append(clip.end)
+                level.append(clip.level)
                 yield clip
 
         rows = self._embed(clips(), heard)
-        return Windows(np.array(start), np.array(end), rows)
+        return Windows(np.array(start), np.array(end), rows, np.array(level, np.float32))
 
     def _embed(self, clips: Iterable[AnyClip], heard: Heard) -> Vectors:
         """Embed clips, chunk by chunk → their rows (N, E)."""

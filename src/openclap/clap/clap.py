@@ -21,14 +21,14 @@ from openclap.clap.embed_text import TextEmbedder
 from openclap.clap.int8_calibration import use_int8
 from openclap.clap.loading import Precision, lasting_name, load_with_backend, make_random, report_findings
 from openclap.clap.runtime import Runtime
-from openclap.clap.similarity import DEFAULT_TEMPLATE, cosines, fill_template, rank_labels
+from openclap.clap.similarity import DEFAULT_TEMPLATE, cosines, fill_template, rank_labels, score_texts
 from openclap.config import CLAPConfig, FrontEnd
 from openclap.config.checks import check_count
 from openclap.describe import Describer, Writer
 from openclap.errors import SoundError, UsageError
 from openclap.language import Translator
 from openclap.normalization import Vectors
-from openclap.results import Description, Label, Match, UnknownWord, Windows
+from openclap.results import Description, Label, Match, Scores, UnknownWord, Windows
 
 if TYPE_CHECKING:
     from typing import Unpack  # Python 3.11
@@ -349,11 +349,11 @@ class CLAP:
         """Cosines of every row of `a` (N, E) with every row of `b` (M, E) → float32 (N, M), in [-1, 1]."""
         return cosines(a, b)
 
-    def match(self, sound: Sound | Vectors, texts: str | Sequence[str], *, track: int | None = None) -> list[Match]:
-        """The cosine of each text with one sound, or with its embedding (E,); `track` as in `encode_audio`."""
+    def match(self, sound: Sound | Vectors, texts: str | Sequence[str], *, track: int | None = None) -> Scores[Match]:
+        """The cosine of each text with one sound, or with its embedding (E,); `silent` as in `classify`."""
         many = self._text.known_texts(texts, "no text to match with")
-        scores = self.similarity(self._audio.row_of(sound, track), self.encode_text(many))[0]
-        return [Match(text, float(score)) for text, score in zip(many, scores, strict=True)]
+        row, silent = self._audio.row_of(sound, track)
+        return score_texts(many, self.similarity(row, self.encode_text(many))[0], silent=silent)
 
     def classify(
         self,
@@ -362,16 +362,18 @@ class CLAP:
         *,
         template: str = DEFAULT_TEMPLATE,
         track: int | None = None,
-    ) -> list[Label]:
+    ) -> Scores[Label]:
         """Classify one sound, or its embedding (E,), without training (zero-shot): the labels, best first.
 
         `similarity` is the cosine of sound and prompt; `score` is the softmax over the given labels of
         exp(logit_scale) * cosine. Scores sum to 1 whatever is heard: they say which label fits best, not whether any
-        does. Prompts are embedded once and cached. `track` as in `encode_audio`.
+        does. Where nothing is heard, as `describe` tells silence, they are `silent` and their scores are 0. Prompts are
+        embedded once and cached. `track` as in `encode_audio`.
         """
         many = self._text.known_texts(labels, "no label to choose from")
-        cosines = self.similarity(self._audio.row_of(sound, track), self.encode_labels(many, template=template))[0]
-        return rank_labels(many, cosines, self.logit_scale)
+        row, silent = self._audio.row_of(sound, track)
+        cosines = self.similarity(row, self.encode_labels(many, template=template))[0]
+        return rank_labels(many, cosines, self.logit_scale, silent=silent)
 
     def describe(
         self,

@@ -67,9 +67,11 @@ class AudioEmbedder:
             if sound.error is not None:
                 yield sound.error
             elif window is None:
-                yield Windows(np.zeros(1), np.zeros(1), normalize_rows(np.sum(sound.rows, axis=0)[None]))
+                level = np.array([max(sound.level)], np.float32)
+                yield Windows(np.zeros(1), np.zeros(1), normalize_rows(np.sum(sound.rows, axis=0)[None]), level)
             else:
-                yield Windows(np.array(sound.start), np.array(sound.end), np.stack(sound.rows))
+                level = np.array(sound.level, np.float32)
+                yield Windows(np.array(sound.start), np.array(sound.end), np.stack(sound.rows), level)
 
     def embed_windows(self, sound: Sound, *, window: float, hop: float, batch_size: int, track: int | None) -> Windows:
         """As `CLAP.encode_windows`."""
@@ -79,12 +81,15 @@ class AudioEmbedder:
             raise found
         return found
 
-    def row_of(self, sound: Sound | Vectors, track: int | None) -> Vectors:
-        """The row (1, E) of one sound, or of the embedding that stands for it."""
+    def row_of(self, sound: Sound | Vectors, track: int | None) -> tuple[Vectors, bool]:
+        """The row (1, E) of one sound, or of the embedding that stands for it, and whether the sound is silent."""
         if is_embedding(sound, self._runtime.config.embedding):
-            return np.asarray(sound, np.float32)[None]
+            return np.asarray(sound, np.float32)[None], False
         one = limit(require_one(sound), track=track)  # type: ignore[arg-type]
-        return self.embed(one, long="auto", batch_size=BATCH, progress=False)
+        (found,) = self.embed_each([one], window=None, hop=0.0, batch_size=BATCH)
+        if isinstance(found, SoundError):
+            raise found
+        return found.embedding, found.is_silent
 
     def clips(self, sound: Sound, long: str) -> Iterator[Clip | WindowClip]:
         """As `CLAP.clips`."""

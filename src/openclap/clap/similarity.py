@@ -9,9 +9,9 @@ import numpy.typing as npt
 
 from openclap.errors import UsageError
 from openclap.normalization import Vectors, normalize_rows
-from openclap.results import Label
+from openclap.results import Label, Match, Scores
 
-__all__ = ["DEFAULT_TEMPLATE", "check_template", "cosines", "is_embedding", "rank_labels"]
+__all__ = ["DEFAULT_TEMPLATE", "check_template", "cosines", "is_embedding", "rank_labels", "score_texts"]
 
 
 DEFAULT_TEMPLATE = "This is a sound of {}."  # the paper's zero-shot prompt
@@ -50,10 +50,18 @@ def fill_template(template: str, labels: Sequence[str]) -> list[str]:
     return [template.replace("{}", label) for label in labels]
 
 
-def rank_labels(labels: Sequence[str], cosines: Vectors, logit_scale: float) -> list[Label]:
-    """Rank labels (M) by their cosines (M,), best first, with the softmax of logit_scale * cosine."""
+def score_texts(texts: Sequence[str], cosines: Vectors, *, silent: bool = False) -> Scores[Match]:
+    """Texts (M) with their cosines (M,) to a sound, which may be `silent`, in the order given."""
+    return Scores((Match(text, float(x)) for text, x in zip(texts, cosines, strict=True)), silent=silent)
+
+
+def rank_labels(labels: Sequence[str], cosines: Vectors, logit_scale: float, *, silent: bool = False) -> Scores[Label]:
+    """Rank labels (M) by their cosines (M,), best first, with the softmax of logit_scale * cosine.
+
+    Of a `silent` sound every score is 0: no label fits.
+    """
     exact = cosines.astype(np.float64)
     weights = np.exp(logit_scale * (exact - exact.max()))
-    scores = weights / weights.sum()
+    scores = np.zeros_like(weights) if silent else weights / weights.sum()
     order = np.argsort(-exact, kind="stable")
-    return [Label(labels[i], float(scores[i]), float(exact[i])) for i in order]
+    return Scores((Label(labels[i], float(scores[i]), float(exact[i])) for i in order), silent=silent)

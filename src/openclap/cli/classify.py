@@ -20,12 +20,12 @@ from openclap.cli.options import (
     Verbs,
     read_lines,
 )
-from openclap.cli.show import bar, each_sound, emit, exit_if_failed, plain, short, table, verbosity
+from openclap.cli.show import bar, each_sound, emit, exit_if_failed, plain, print_silent, short, table, verbosity
 from openclap.errors import UsageError
 from openclap.labels import LANGUAGES, LISTS
 from openclap.labels import labels as packaged
 from openclap.plurals import count_noun
-from openclap.results import Failure
+from openclap.results import Failure, Scores
 
 if TYPE_CHECKING:
     from openclap.clap import CLAP
@@ -50,8 +50,10 @@ def match(
         raise UsageError("a text is empty; describe a sound in words")
     found = loading.load().match(sound, texts, track=track)
     if as_json:
-        emit({"sound": sound, **row.to_dict()} for row in found)
+        emit({"sound": sound, **row.to_dict(), **found.note()} for row in found)
         return
+    if found.silent:
+        print_silent(sound)
     rows = [(f"{m.score:+.3f}", bar((m.score + 1) / 2), plain(m.text)) for m in sorted(found, key=lambda m: -m.score)]
     table(plain(short(sound)), ("cosine", "-1 … 1", "text"), rows, right=("cosine",))
 
@@ -100,10 +102,12 @@ def classify(
     for one in taught:
         one.check(clap)
 
-    def listen(sound: str) -> tuple[list[Label], list[Detection]]:
-        found = clap.classify(sound, names, template=template, track=track)[:top] if names else []
-        windows = clap.encode_windows(sound, track=track).embedding if taught else None
-        return found, [] if windows is None else detectors.apply_detectors(windows, taught)
+    def listen(sound: str) -> tuple[Scores[Label], list[Detection]]:
+        found = clap.classify(sound, names, template=template, track=track).best(top) if names else Scores[Label]()
+        if not taught:
+            return found, []
+        windows = clap.encode_windows(sound, track=track)
+        return found, detectors.apply_detectors(windows.embedding, taught, windows.heard)
 
     for sound, (found, heard) in each_sound(sounds, listen):
         _show_labels(sound, found, heard, as_json=as_json)
@@ -117,20 +121,24 @@ def _classify_with_head(
 
     head = load_head(file)
     head.check(clap)
-    listen = lambda sound: classify_with_head(clap, limit(sound, track=track), head)[:top]
+    listen = lambda sound: classify_with_head(clap, limit(sound, track=track), head).best(top)
     for sound, found in each_sound(sounds, listen):
         if as_json:
-            emit([{"sound": sound, "labels": [guess.to_dict() for guess in found]}])
+            emit([{"sound": sound, "labels": [guess.to_dict() for guess in found], **found.note()}])
         else:
+            if found.silent:
+                print_silent(sound)
             rows = [(f"{100 * x.probability:.1f} %", bar(x.probability), plain(x.label)) for x in found]
             table(plain(short(sound)), ("probability", "", "label"), rows, right=("probability",))
 
 
-def _show_labels(sound: str, found: list[Label], heard: list[Detection], *, as_json: bool) -> None:
+def _show_labels(sound: str, found: Scores[Label], heard: list[Detection], *, as_json: bool) -> None:
     if as_json:
         told = {"detectors": [one.to_dict() for one in heard]} if heard else {}
-        emit([{"sound": sound, "labels": [label.to_dict() for label in found], **told}])
+        emit([{"sound": sound, "labels": [label.to_dict() for label in found], **found.note(), **told}])
         return
+    if found.silent:
+        print_silent(sound)
     if found:
         rows = [(f"{100 * x.score:.1f} %", bar(x.score), f"{x.similarity:+.3f}", plain(x.label)) for x in found]
         table(plain(short(sound)), ("score", "", "cosine", "label"), rows, right=("score", "cosine"))

@@ -266,7 +266,10 @@ def _show_hits(hits: Ranked[Hit], title: str) -> None:
 
 def _name(found: Hit | Moment) -> Text:
     name = plain(short(found.path))
-    return name.append(" (missing)", "yellow") if found.missing else name
+    for note in ("missing", "silent"):
+        if getattr(found, note, False):
+            name.append(f" ({note})", "yellow")
+    return name
 
 
 def _show_library_moments(

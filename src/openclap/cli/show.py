@@ -137,6 +137,11 @@ def print_left_out(count: int, what: str) -> None:
         )
 
 
+def print_silent(sound: str) -> None:
+    """Print in one line that nothing is heard in a sound."""
+    err.print(plain(f"{short(sound)}: nothing is heard in it; what follows means nothing"))
+
+
 def print_missing(folders: Sequence[MissingFolder]) -> None:
     """Print in one line how many files stay in a library though they are missing, and where they were."""
     if folders:

@@ -22,12 +22,13 @@ import numpy as np
 import numpy.typing as npt
 
 from openclap.audio.decode_limits import limit
-from openclap.audio.levels import FRAME_SECONDS, HISS_DB, levels
+from openclap.audio.levels import FRAME_SECONDS, levels
 from openclap.describe.describer import Describer, make_rereadable
 from openclap.describe.english import SILENCE
 from openclap.normalization import Vectors
 from openclap.options import TimelineKeywords, TimelineOptions, make_options
 from openclap.results import Span, Tag, Windows
+from openclap.silence import SILENT_DB
 
 if TYPE_CHECKING:
     from typing import Unpack  # Python 3.11
@@ -129,7 +130,7 @@ class _Recording:
         padded = np.full(cells * frames, -np.inf, np.float32)
         padded[: min(len(level), len(padded))] = level[: len(padded)]
         loudest = np.maximum(padded.reshape(cells, frames).max(1), -120.0)
-        if loudest.max() < HISS_DB:  # everywhere; in a louder recording, a pause of this level may still be something
+        if loudest.max() < SILENT_DB:  # everywhere; in a louder recording, a pause of this level may still be something
             loudest[:] = -120.0
         sure, _ = describer.vocabulary.best_confidences(windows.embedding)
         return cls(describer, windows, loudest, floor, sure, np.argsort(-sure, kind="stable")[:STATES])

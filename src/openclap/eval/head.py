@@ -18,8 +18,9 @@ import numpy as np
 import numpy.typing as npt
 
 from openclap.checkpoints.presets import maker_display_name, use_maker
-from openclap.errors import HeadError, HeadMismatch, Hint
+from openclap.errors import HeadError, HeadMismatch, Hint, SoundError
 from openclap.head_files import HeadFormat, embeddings_of
+from openclap.results import Scores
 from openclap.scores import logistic, softmax
 
 if TYPE_CHECKING:
@@ -144,8 +145,8 @@ def load_head(path: str | os.PathLike[str]) -> Head:
     return head
 
 
-def classify_with_head(clap: CLAP, sound: Sound, head: Head) -> list[HeadLabel]:
-    """Classify one sound by a head: labels with probabilities, the best first.
+def classify_with_head(clap: CLAP, sound: Sound, head: Head) -> Scores[HeadLabel]:
+    """Classify one sound by a head: labels with probabilities, the best first; in silence all are 0.
 
     Raises
     ------
@@ -155,4 +156,10 @@ def classify_with_head(clap: CLAP, sound: Sound, head: Head) -> list[HeadLabel]:
         The sound cannot be used.
     """
     head.check(clap)
-    return head.classify(clap.encode_audio(sound)[0])
+    (found,) = clap.encode_each([sound])
+    if isinstance(found, SoundError):
+        raise found
+    labels = head.classify(found.embedding[0])
+    if found.is_silent:
+        labels = [label._replace(probability=0.0) for label in labels]
+    return Scores(labels, silent=found.is_silent)

@@ -368,7 +368,7 @@ class _Run:
                 (self._count_reembedded if again else self._count)(file)
                 now = replace(file, seconds=float(windows.end[-1]), reading=DECODE_REVISION)
                 text = self._texts.get(file.path)
-                self._put(Recording(now, windows.start, windows.end, windows.embedding, text))
+                self._put(Recording(now, windows.start, windows.end, windows.embedding, text, windows.level))
             else:
                 self.failed.append(Failure(file.path, windows.cause))
             advance(1)

@@ -32,7 +32,7 @@ from openclap.library.recommend import recommend
 from openclap.library.reembed import merge_reports, reembed
 from openclap.library.search import By, Per, find_hits
 from openclap.library.served_files import FileVersion, ServedFiles
-from openclap.library.stored_vectors import mean_embedding, spread_recordings, vectors_of_hits
+from openclap.library.stored_vectors import embedding_of_file, spread_recordings, vectors_of_hits
 from openclap.library.watch_folder import watch_folder
 from openclap.options import SearchFilter
 from openclap.results import AddReport, Duplicates, Hit, Moment, Ranked, Verification
@@ -206,7 +206,9 @@ class Library:
         without
             Words for what should not be heard, as after a minus.
         per
-            "file" gives one hit, its best window, a file; "window" every window by itself.
+            "file" gives one hit, its best window, a file; "window" every window by itself. With a sound alone, "file"
+            compares whole recordings, too, so that a long one is found again in another format or with another start:
+            `Hit.score` is the better cosine, of the recording as a whole or of its best window, whose times it has.
         by
             "both": by `Hit.relevance`, of sound and names together; "sound": by `Hit.score`, the cosine; "names": only
             files that the words name. Queries without words are by sound.
@@ -265,7 +267,8 @@ class Library:
     ) -> Ranked[Hit]:
         """Choose recordings to hear next, more like these and less like those, in the order of a playlist.
 
-        Each hit is the best window of its recording; its score and confidence are for the nearest part of `like`.
+        Words are compared with the best window of each recording, sounds with the recording as a whole. A hit has the
+        times of that window; its score and confidence are for the nearest part of `like`. Silent recordings are none.
 
         Parameters
         ----------
@@ -351,8 +354,11 @@ class Library:
         return self._store.sample(count)
 
     def embedding(self, path: str | os.PathLike[str]) -> npt.NDArray[np.float32] | None:
-        """The embedding (E,) of a file, the mean of its windows; None where it is not here or has changed since."""
-        return mean_embedding(self._store, path)
+        """The vector (E,) of a whole file: the mean of the windows in which something is heard, at length 1.
+
+        None where the file is not here or has changed since.
+        """
+        return embedding_of_file(self._store, path)
 
     def stats(self) -> dict[str, Any]:
         """What the library holds: files, windows, seconds, bytes, and the present name of the model that made it."""

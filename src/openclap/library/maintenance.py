@@ -1,8 +1,8 @@
 """A library → whether it is whole; a library → one Parquet file, and back.
 
 A Parquet export holds a row for each window (path, size, mtime_ns, hash, seconds, tags, start, end, embedding, reading,
-text) and, as metadata, the model that made it; only a library of the same model imports it. `text` is JSON, or null.
-Older exports have no columns `reading`, which is 1 then, and `text`.
+text, level) and, as metadata, the model that made it; only a library of the same model imports it. `text` is JSON, or
+null. Older exports have no columns `reading`, which is 1 then, `text` and `level`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,14 @@ from openclap.library.reachability import is_gone
 from openclap.library.scan import size_and_time
 from openclap.results import Verification
 from openclap.store import File, FileText, Recording, Store
-from openclap.store.validation import validate_file, validate_identity, validate_span, validate_text, validate_vectors
+from openclap.store.validation import (
+    validate_file,
+    validate_identity,
+    validate_level,
+    validate_span,
+    validate_text,
+    validate_vectors,
+)
 
 __all__ = ["export_parquet", "import_parquet", "refuse_empty", "verify"]
 
@@ -99,6 +106,7 @@ def export_parquet(store: Store, output: Path) -> dict[str, Any]:
             ("embedding", pa.list_(pa.float32(), maker["embedding"])),
             ("reading", pa.int32()),
             ("text", pa.string()),
+            ("level", pa.float32()),
         ],
         metadata={"openclap": about},
     )
@@ -118,7 +126,10 @@ def export_parquet(store: Store, output: Path) -> dict[str, Any]:
                 text = None if recording.text is None else json.dumps(astuple(recording.text))
                 texts = pa.array([text] * count, pa.string())
                 spans = [pa.array(recording.start), pa.array(recording.end)]
-                waiting.append(pa.Table.from_arrays([*columns, *spans, vectors, readings, texts], schema=schema))
+                levels = pa.array(recording.levels, pa.float32(), mask=np.isnan(recording.levels))
+                waiting.append(
+                    pa.Table.from_arrays([*columns, *spans, vectors, readings, texts, levels], schema=schema)
+                )
                 files, windows = files + 1, windows + count
                 if sum(map(len, waiting)) >= ROWS_AT_ONCE:
                     writer.write_table(pa.concat_tables(waiting))
@@ -190,7 +201,8 @@ def _recordings(file: Any, source: Path, width: int) -> Iterator[Recording]:
             spans = np.array([validate_span(known.path, row["start"], row["end"]) for row in some], np.float64)
             vectors = np.array([row["embedding"] for row in some], np.float32)
             whole = validate_vectors(known.path, vectors, width)
-            yield Recording(known, spans[:, 0].copy(), spans[:, 1].copy(), whole, _text_of(first.get("text")))
+            level = np.array([validate_level(known.path, row.get("level")) for row in some], np.float32)
+            yield Recording(known, spans[:, 0].copy(), spans[:, 1].copy(), whole, _text_of(first.get("text")), level)
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise LibraryError(
             f"{source} is damaged ({error}); what was before that is imported, export it again"

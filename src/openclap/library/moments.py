@@ -7,7 +7,7 @@
 
 A short sound hardly shows in a long window (of sounds planted in noise, windows of 10 s find half, windows of 1 s nine
 of ten: LOG.md), but that window is nearly always among the best 5 %. So these are read again, and moments are ranked by
-the finer windows. The coarse windows of a library are those it holds.
+the finer windows. The coarse windows of a library are those it holds. Windows in which nothing is heard hold no moment.
 """
 
 from __future__ import annotations
@@ -79,7 +79,9 @@ def moments_in(
         raise UsageError(f"hop is {hop!r} s; it must be {LEAST_HOP:g} s or more")
     vector = embed_query(clap, query)
     sound, (source, _) = limit(sound, track=track), split_limits(sound)
-    spans = clap.encode_windows(sound, window=window, hop=hop)
+    spans = clap.encode_windows(sound, window=window, hop=hop).audible()
+    if not len(spans):
+        return []
     score = np.clip(spans.embedding @ vector, -1.0, 1.0)
     name = os.fspath(source) if isinstance(source, str | os.PathLike) else sound_name(source)
     judge = judge_of(reference_bank(clap), query, vector)
@@ -114,9 +116,12 @@ def find_moments(
     if not fine:
         for row in rows:  # one window a file is enough: no moment is better than its file's best window
             recording = store.recording(row.path)
-            if recording is not None:
-                score = np.clip(recording.embedding @ vector, -1.0, 1.0)
-                found += merge_windows(row.path, recording.start, recording.end, score, judge(recording.embedding))
+            heard = None if recording is None else recording.heard
+            if recording is not None and heard is not None and heard.any():
+                rows_of_file = recording.embedding[heard]
+                score = np.clip(rows_of_file @ vector, -1.0, 1.0)
+                start, end = recording.start[heard], recording.end[heard]
+                found += merge_windows(row.path, start, end, score, judge(rows_of_file))
     else:
         for path, group in groupby(sorted(rows, key=lambda row: (row.path, row.start)), key=lambda row: row.path):
             some = list(group)
@@ -186,21 +191,26 @@ def refine_moments(clap: CLAP, sound: Sound, vector: Vector, moments: Sequence[M
     for moment, span in zip(looked, spans, strict=True):
         if isinstance(span, SoundError):  # the file is shorter now
             made.append(moment)
-        else:
-            score = np.clip(span.embedding @ vector, -1.0, 1.0)
-            made += _refine_moment(moment, span.start, span.end, score, judge(span.embedding))
+        elif len(loud := span.audible()):
+            score = np.clip(loud.embedding @ vector, -1.0, 1.0)
+            made += _refine_moment(moment, loud.start, loud.end, score, judge(loud.embedding))
     return made
 
 
 def _refine_moment(moment: Moment, start: Seconds, end: Seconds, score: Vector, sure: Vector) -> list[Moment]:
-    """The parts of a moment, to a quarter of a second, that score above half-way between its least and its best."""
+    """The parts of a moment, to a quarter of a second, that score above half-way between its least and its best.
+
+    `start`, `end` and `score` are of its finer windows in which something is heard.
+    """
     edges = np.unique(np.concatenate([start, end]))
     middle = (edges[:-1] + edges[1:]) / 2
     covered = (start[None] <= middle[:, None]) & (middle[:, None] < end[None])
+    some = covered.any(1)  # between two windows may be silence
+    begins, ends, covered = edges[:-1][some], edges[1:][some], covered[some]
     level = (covered * score[None]).sum(1) / covered.sum(1)
     best = np.where(covered, score[None], -2.0).argmax(1)
     heard = level >= (level.min() + level.max()) / 2
-    runs = join_windows(moment.path, edges[:-1][heard], edges[1:][heard] + PAUSE, score[best][heard], sure[best][heard])
+    runs = join_windows(moment.path, begins[heard], ends[heard] + PAUSE, score[best][heard], sure[best][heard])
     return [
         replace(run, start=round(moment.start + run.start, 3), end=round(moment.start + run.end - PAUSE, 3))
         for run in runs

@@ -17,16 +17,26 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from openclap.audio.load import Sound, is_sound
+from openclap.audio.load import Sound, is_sound, sound_name
 from openclap.clap import CLAP, is_embedding
 from openclap.detector import Detector
-from openclap.errors import UsageError
+from openclap.errors import EmptySound, UsageError
 from openclap.file_facts import ASKED
 from openclap.normalization import normalize_rows
 from openclap.options import SearchFilter
 from openclap.words import QueryWords, words_of_query
 
-__all__ = ["Query", "Question", "embed_query", "has_words", "parse_query", "read_question", "texts_of"]
+__all__ = [
+    "Query",
+    "Question",
+    "embed_query",
+    "has_words",
+    "is_sound_alone",
+    "parse_query",
+    "read_question",
+    "refuse_silent",
+    "texts_of",
+]
 
 Vector: TypeAlias = npt.NDArray[np.float32]
 Query: TypeAlias = str | Sound | Vector | Detector | Sequence[str | Sound | Vector | Detector]
@@ -102,6 +112,8 @@ def embed_query(clap: CLAP, query: Query, without: Sequence[str] = ()) -> Vector
         The query is empty, or only says what should not be heard.
     DetectorMismatch
         A detector was taught on another model.
+    EmptySound
+        Nothing is heard in a sound.
     """
     wanted: list[Vector] = []
     unwanted = list(without)
@@ -117,10 +129,10 @@ def embed_query(clap: CLAP, query: Query, without: Sequence[str] = ()) -> Vector
         elif is_embedding(part, clap.config.embedding):
             wanted.append(part)
         else:
-            rows = clap.encode_audio(part, long="windows")  # as for the sounds of a library
-            if len(rows) != 1:
-                raise UsageError(f"a part of the query holds {len(rows)} sounds; give one")
-            wanted.append(rows[0])
+            seconds = clap.config.front_end.clip_seconds
+            windows = clap.encode_windows(part, window=seconds, hop=seconds / 2)
+            refuse_silent(sound_name(part), windows.heard)
+            wanted.append(windows.track)  # as a library has it
     if not wanted:
         raise UsageError("the query is empty; describe a sound in words")
     vector = normalize_rows(np.sum(wanted, axis=0))
@@ -129,11 +141,22 @@ def embed_query(clap: CLAP, query: Query, without: Sequence[str] = ()) -> Vector
     return vector
 
 
+def refuse_silent(name: str, heard: npt.ArrayLike) -> None:
+    """Refuse a sound to look for in which nothing is heard: whatever a model makes of it, nothing sounds like it."""
+    if not np.any(heard):
+        raise EmptySound(name, "nothing is heard in it, so that nothing sounds like it; give another sound")
+
+
 def texts_of(query: Query, without: Sequence[str] = ()) -> list[str]:
     """All texts that a query holds, wanted or not."""
     parts: Any = query if _is_several(query) else [query]
     asked = [parse_query(part) for part in parts if isinstance(part, str)]
     return [text for wanted, unwanted in asked for text in (*wanted, *unwanted)] + list(without)
+
+
+def is_sound_alone(query: Query) -> bool:
+    """Whether a query is one sound, or the embedding of one: then whole recordings are compared."""
+    return not isinstance(query, str | Detector) and not _is_several(query)
 
 
 def has_words(query: Query) -> bool:

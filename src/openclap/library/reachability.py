@@ -6,7 +6,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from openclap.store import ScoredWindow, SearchFilter, Store
+from openclap.store import ScoredWindow, SearchFilter, Store, nearest_recordings
 from openclap.store.records import Vectors
 
 __all__ = ["holds_nothing", "is_gone", "is_reachable", "nearest_reachable"]
@@ -52,21 +52,28 @@ def nearest_reachable(
     *,
     where: SearchFilter | None = None,
     per_file: bool = True,
+    whole: bool = False,
     missing: bool = False,
 ) -> tuple[list[ScoredWindow], list[ScoredWindow]]:
     """`Store.nearest` among the files that can be reached → the rows, and better ones that were left out.
 
-    With `missing`, all files count and nothing is left out.
+    With `whole` they are those of `store.nearest_recordings`. With `missing`, all files count and nothing is left out.
     """
+
+    def ask(count: int, among: SearchFilter | None) -> list[ScoredWindow]:
+        if whole:
+            return nearest_recordings(store, vector, count, where=among)
+        return store.nearest(vector, count, where=among, per_file=per_file)
+
     if missing:
-        return store.nearest(vector, k, where=where, per_file=per_file), []
+        return ask(k, where), []
     known: dict[str, bool] = {}
     away: dict[str, None] = {}
     wanted = k
     left_out: list[ScoredWindow] = []
     while True:
         among = replace(where or SearchFilter(), outside=tuple(away)) if away else where
-        rows = store.nearest(vector, wanted, where=among, per_file=per_file)
+        rows = ask(wanted, among)
         good: list[ScoredWindow] = []
         before = len(away)
         for row in rows:

@@ -4,9 +4,10 @@
     variety ───────────────────────────────────────────────────────────────┴─ picked one after the other, by
         (1 - variety) · relevance - variety · likeness to what was picked before
 
-Maximal marginal relevance (Carbonell & Goldstein 1998). The relevance of a window is how many standard deviations it is
-nearer to the nearest liked part than everyday sounds are, less half of the same for the nearest disliked part. In this
-unit words and sounds, whose cosines differ by far, have the same weight.
+Maximal marginal relevance (Carbonell & Goldstein 1998). The relevance of a recording is how many standard deviations it
+is nearer to the nearest liked part than everyday sounds are, less half of the same for the nearest disliked part. In
+this unit words and sounds, whose cosines differ by far, have the same weight. Words are compared with the best window
+of a recording, sounds with the recording as a whole.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from openclap.clap import CLAP
 from openclap.confidence import ReferenceBank, has_own_curves
 from openclap.errors import SoundError, UsageError
 from openclap.library.indexing import content_hash
-from openclap.library.query import PUSH, Query, embed_query, has_words
+from openclap.library.query import PUSH, Query, embed_query, has_words, refuse_silent
 from openclap.library.reachability import is_reachable, nearest_reachable
 from openclap.library.scan import absolute_path
 from openclap.normalization import Vectors, normalize_rows
@@ -69,22 +70,23 @@ def recommend(
     rows, left_out = _pool(store, wanted, max(FEWEST, POOL * k), where, missing)
     given = _given_paths(store, [*like, *unlike])
     sounds = np.array([wish.vector for wish in (*wanted, *unwanted) if not wish.words])
+    tracks = store.tracks({row.path for row in rows} - given)
     rows = [
-        row for row in rows if row.path not in given and not (len(sounds) and (sounds @ row.embedding).max() >= SAME)
+        row for row in rows if row.path in tracks and not (len(sounds) and (sounds @ tracks[row.path]).max() >= SAME)
     ]
     if not rows:
         return Ranked((), left_out)
-    vectors = np.array([row.embedding for row in rows])
-    near = _nearness(bank, wanted, vectors)  # (N, wishes)
+    windows, wholes = np.array([row.embedding for row in rows]), np.array([tracks[row.path] for row in rows])
+    near = _nearness(bank, wanted, windows, wholes)  # (N, wishes)
     relevance = near.max(1)
     if unwanted:
-        relevance = relevance - PUSH * np.maximum(_nearness(bank, unwanted, vectors).max(1), 0)
+        relevance = relevance - PUSH * np.maximum(_nearness(bank, unwanted, windows, wholes).max(1), 0)
     best: dict[str, int] = {}  # path → the row of its most relevant window
     for i in np.argsort(-relevance, kind="stable"):
         best.setdefault(rows[i].path, int(i))
     chosen = np.array(sorted(best.values()))
-    order = chosen[pick_diverse(relevance[chosen], vectors[chosen], k, variety)]
-    hits = [_hit(rows[i], wanted[int(near[i].argmax())], bank) for i in order]
+    order = chosen[pick_diverse(relevance[chosen], wholes[chosen], k, variety)]
+    hits = [_hit(rows[i], tracks[rows[i].path], wanted[int(near[i].argmax())], bank) for i in order]
     if missing:
         hits = [replace(hit, missing=not is_reachable(hit.path)) for hit in hits]
     return Ranked(hits, left_out, calibrated=has_own_curves(clap))
@@ -113,11 +115,12 @@ def pick_diverse(relevance: Vectors, vectors: Vectors, k: int, variety: float) -
 
 
 def _wish(store: Store, clap: CLAP, part: Query) -> _Wish:
-    """The vector of a part; a sound of the library has one already, the mean of its windows."""
+    """The vector of a part; a sound of the library has one already, that of the whole recording."""
     if isinstance(part, os.PathLike):
         recording = store.recording(absolute_path(part))
         if recording is not None:
-            return _Wish(normalize_rows(recording.embedding.mean(0)), False)
+            refuse_silent(recording.file.path, recording.heard)
+            return _Wish(recording.track, False)
     return _Wish(embed_query(clap, part), has_words(part))
 
 
@@ -151,17 +154,21 @@ def _given_paths(store: Store, parts: Sequence[Any]) -> set[str]:
     return paths | set(copies)
 
 
-def _nearness(bank: ReferenceBank, wishes: Sequence[_Wish], vectors: Vectors) -> Vectors:
-    """How many standard deviations the cosines of windows lie above those of everyday sounds: (N, wishes)."""
+def _nearness(bank: ReferenceBank, wishes: Sequence[_Wish], windows: Vectors, wholes: Vectors) -> Vectors:
+    """How many standard deviations cosines lie above those of everyday sounds: (N, wishes).
+
+    Words are compared with `windows` (N, E), sounds with the recordings of these as a whole, `wholes` (N, E).
+    """
     each = []
     for wish in wishes:
-        everyday = bank.sounds @ wish.vector
+        everyday, vectors = bank.sounds @ wish.vector, windows if wish.words else wholes
         each.append((vectors @ wish.vector - everyday.mean()) / max(float(everyday.std()), 1e-6))
     return np.stack(each, axis=1).astype(np.float32)
 
 
-def _hit(row: ScoredWindow, wish: _Wish, bank: ReferenceBank) -> Hit:
-    score = float(np.clip(row.embedding @ wish.vector, -1.0, 1.0))
-    likely = bank.confidence(wish.vector, row.embedding, words=wish.words)
+def _hit(row: ScoredWindow, track: Vectors, wish: _Wish, bank: ReferenceBank) -> Hit:
+    compared = row.embedding if wish.words else track
+    score = float(np.clip(compared @ wish.vector, -1.0, 1.0))
+    likely = bank.confidence(wish.vector, compared, words=wish.words)
     unlikely = likely < bank.curves.least(words=wish.words)
     return Hit(row.path, row.start, row.end, score, likely, unlikely=unlikely)

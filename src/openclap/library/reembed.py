@@ -28,7 +28,7 @@ def reembed(store: Store, clap: CLAP, *, progress: bool | Progress = False, prun
     maker = store.model_identity()
     if not maker:
         raise LibraryError(f"{store.place} holds no sounds yet", Hint("fill"))
-    if maker["fingerprint"] == clap.fingerprint and has_same_front_end(maker, clap):
+    if maker["fingerprint"] == clap.fingerprint and has_same_front_end(maker, clap) and store.has_levels():
         return AddReport(unchanged=store.stats()["files"])
     with store.lock():
         staging = store.staging(model_identity(clap))

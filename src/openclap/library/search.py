@@ -17,7 +17,7 @@ import numpy as np
 from openclap.clap import CLAP
 from openclap.confidence import ReferenceBank, confidence_curves, has_own_curves
 from openclap.detector import Detector
-from openclap.library.query import Question, Vector, has_words
+from openclap.library.query import Question, Vector, has_words, is_sound_alone
 from openclap.library.reachability import is_reachable, nearest_reachable
 from openclap.results import Hit, Ranked
 from openclap.store import ScoredWindow, SearchFilter, Store, WordMatch
@@ -44,9 +44,12 @@ def find_hits(
     """The `k` best hits for a query, whose unit vector is (E,); see `Library.search`.
 
     A detector says itself how sure it is; only for other queries `bank` is called, which takes seconds the first time.
+    Windows in which nothing is heard are no hits: a model that normalises loudness finds anything in them. A silent file
+    that is called by the words of the query is the last of them, since its name alone says so.
     """
     where = None if asked.filter == SearchFilter() else asked.filter
-    rows, away = nearest_reachable(store, vector, k, where=where, per_file=per == "file", missing=missing)
+    whole, per_file = per == "file" and is_sound_alone(asked.query), per == "file"
+    rows, away = nearest_reachable(store, vector, k, where=where, per_file=per_file, whole=whole, missing=missing)
     named = _Names(store, asked, vector, where) if by != "sound" and asked.wanted.words else None
     left_out = {row.path for row in away}
     if named is not None:
@@ -62,9 +65,9 @@ def find_hits(
         confidence = partial(bank().confidence, vector, words=words)
     hits = []
     for row in rows:
-        likely = confidence(row.embedding)
+        likely = 0.0 if row.silent else confidence(row.embedding)
         lost = missing and not is_reachable(row.path)
-        hit = Hit(row.path, row.start, row.end, row.score, likely, lost, likely < least)
+        hit = Hit(row.path, row.start, row.end, row.score, likely, lost, likely < least, silent=row.silent)
         hits.append(hit if named is None else named.judged(hit, least))
     return Ranked(hits, len(left_out), calibrated=isinstance(query, Detector) or has_own_curves(clap))
 
@@ -109,9 +112,11 @@ class _Names:
         }
         shares = [self._share(row.path) - against.get(row.path, 0.0) for row in rows]
         scores = np.array([row.score for row in rows], np.float32)
-        relevance = bank.relevance(self._vector, scores, np.array(shares, np.float32))
+        silent = np.array([row.silent for row in rows], np.bool_)
+        relevance = bank.relevance(self._vector, scores, np.array(shares, np.float32)) * ~silent
         self._relevance = {(row.path, row.start): float(x) for row, x in zip(rows, relevance, strict=True)}
-        order = sorted(range(len(rows)), key=lambda i: (-relevance[i], -rows[i].score, rows[i].path, rows[i].start))
+        worth = [share if row.silent else row.score for row, share in zip(rows, shares, strict=True)]
+        order = sorted(range(len(rows)), key=lambda i: (-relevance[i], -worth[i], rows[i].path, rows[i].start))
         return [rows[i] for i in order]
 
     def judged(self, hit: Hit, least: float) -> Hit:
@@ -119,7 +124,7 @@ class _Names:
         relevance = self._relevance[hit.path, hit.start]
         match = self._matches.get(hit.path)
         named = () if match is None else tuple(self._asked.wanted.spelled.get(word, word) for word in match.matched)
-        return replace(hit, relevance=relevance, named=named, unlikely=relevance < least)
+        return replace(hit, relevance=relevance, named=named, unlikely=hit.silent or relevance < least)
 
     def _note(self, matches: Iterable[WordMatch]) -> None:
         self._matches |= {match.path: match for match in matches}

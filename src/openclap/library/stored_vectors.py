@@ -9,11 +9,11 @@ import numpy as np
 
 from openclap.errors import LibraryError
 from openclap.library.scan import absolute_path, size_and_time
-from openclap.normalization import Vectors, normalize_rows
+from openclap.normalization import Vectors
 from openclap.results import Hit
 from openclap.store import Recording, Store
 
-__all__ = ["mean_embedding", "spread_recordings", "vectors_of_hits"]
+__all__ = ["embedding_of_file", "spread_recordings", "vectors_of_hits"]
 
 
 def vectors_of_hits(store: Store, hits: Sequence[Hit], size: int) -> Vectors:
@@ -34,12 +34,13 @@ def vectors_of_hits(store: Store, hits: Sequence[Hit], size: int) -> Vectors:
     return np.stack(rows) if rows else np.zeros((0, size), np.float32)
 
 
-def mean_embedding(store: Store, path: str | os.PathLike[str]) -> Vectors | None:
-    """The mean (E,) of a file's windows, at length 1; None where the file is not indexed or has changed since."""
-    recording = store.recording(absolute_path(path))
-    if recording is None or size_and_time(recording.file.path) != (recording.file.size, recording.file.mtime_ns):
+def embedding_of_file(store: Store, path: str | os.PathLike[str]) -> Vectors | None:
+    """The vector (E,) of a whole file (`silence.track_vector`); None where it is not indexed or has changed since."""
+    wanted = absolute_path(path)
+    file = store.find_files([wanted]).get(wanted)
+    if file is None or size_and_time(file.path) != (file.size, file.mtime_ns):
         return None
-    return normalize_rows(recording.embedding.mean(0))
+    return store.tracks([wanted]).get(wanted)
 
 
 def spread_recordings(store: Store, most: int | None) -> Iterator[Recording]:

@@ -111,7 +111,8 @@ def _classified(desk: Desk, job: Job, sound: LimitedSound, labels: list[str], de
     mel = np.asarray(log_mel(wave, front_end), np.float32)
     found = clap.classify(sound, labels) if labels else []
     job.part(1 - 1 / sum(parts), 1.0, seconds)
-    heard = apply_detectors(clap.encode_windows(sound).embedding, detectors) if detectors else []
+    windows = clap.encode_windows(sound) if detectors else None
+    heard = [] if windows is None else apply_detectors(windows.embedding, detectors, windows.heard)
     return Classified(found, mel, len(wave) / front_end.sampling_rate, seconds, edges_of(front_end), heard)
 
 

@@ -18,9 +18,9 @@ import numpy as np
 
 from openclap.clap import CLAP
 from openclap.clap.chunked_embedding import ChunkedEmbedder, Clips
-from openclap.clap.similarity import rank_labels
+from openclap.clap.similarity import rank_labels, score_texts
 from openclap.normalization import Vectors
-from openclap.results import Label, Match
+from openclap.results import Label, Match, Scores
 
 __all__ = ["Pace", "Turns"]
 
@@ -82,25 +82,26 @@ class Turns(ChunkedEmbedder):
         rows = [self._do(lambda some=some: self._clap.encode_text(some)) for some in _pieces(many)]  # type: ignore[misc]
         return np.concatenate(rows) if rows else np.zeros((0, self._clap.config.embedding), np.float32)
 
-    def match(self, sound: Any, texts: Sequence[str]) -> list[Match]:
+    def match(self, sound: Any, texts: Sequence[str]) -> Scores[Match]:
         """As `CLAP.match`."""
-        cosines = self._clap.similarity(self._row_of(sound), self.encode_text(texts))[0]
-        return [Match(text, float(cosine)) for text, cosine in zip(texts, cosines, strict=True)]
+        row, silent = self._row_of(sound)
+        return score_texts(texts, self._clap.similarity(row, self.encode_text(texts))[0], silent=silent)
 
-    def classify(self, sound: Any, labels: Sequence[str]) -> list[Label]:
+    def classify(self, sound: Any, labels: Sequence[str]) -> Scores[Label]:
         """As `CLAP.classify`."""
-        row = self._row_of(sound)
+        row, silent = self._row_of(sound)
         rows = [self._do(lambda some=some: self._clap.encode_labels(some)) for some in _pieces(labels)]  # type: ignore[misc]
-        return rank_labels(labels, self._clap.similarity(row, np.concatenate(rows))[0], self._clap.logit_scale)
+        cosines = self._clap.similarity(row, np.concatenate(rows))[0]
+        return rank_labels(labels, cosines, self._clap.logit_scale, silent=silent)
 
     # -- inside ----------------------------------------------------------------------------------------
 
     def _do(self, call: Callable[[], T]) -> T:
         return self._ask(call).result()
 
-    def _row_of(self, sound: Any) -> Vectors:
-        """The embedding (E,) of a sound, or itself."""
-        return sound if isinstance(sound, np.ndarray) else self.encode_audio([sound])[0]
+    def _row_of(self, sound: Any) -> tuple[Vectors, bool]:
+        """The embedding (1, E) of a sound, or of itself, and whether the sound is silent."""
+        return (sound[None], False) if isinstance(sound, np.ndarray) else self.row_of(sound)
 
 
 def _pieces(texts: Sequence[str]) -> Iterator[list[str]]:

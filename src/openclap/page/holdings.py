@@ -17,7 +17,6 @@ import numpy.typing as npt
 from openclap.errors import LibraryMismatch, OpenClapError
 from openclap.library.scan import EXTENSIONS
 from openclap.library.served_files import FileVersion
-from openclap.normalization import normalize_rows
 from openclap.page.causes import cause_of
 from openclap.page.classify import labels_of
 from openclap.page.filling import Filling, fill, titles_in
@@ -263,22 +262,22 @@ def draw_held(held: Held, language: Language) -> str:
 
 
 def mapped(page: Page, visit: Visit, where: str, how: str, *, job: Job | None = None) -> Mapped:
-    """The files of a library on a plane, each by the mean of its windows."""
+    """The files of a library on a plane, each by its vector as a whole."""
     job = job or Job()
-    means: list[npt.NDArray[np.float32]] = []
+    tracks: list[npt.NDArray[np.float32]] = []
     names: list[str] = []
     tokens: list[str] = []
     with opened(page, where, visit.visitor, job) as library:
         files = library.stats()["files"]
         for recording in library.recordings(POINTS):
             file = recording.file
-            means.append(recording.embedding.mean(axis=0))
+            tracks.append(recording.track)
             names.append(Path(file.path).name)
             span = float(recording.start[0]), float(recording.end[0])
             tokens.append(page.desk.shelf.show_indexed(file.path, FileVersion.from_index(file), *span))
             job.tell("library.map_doing", len(names) / min(files, POINTS), done=len(names), all=min(files, POINTS))
             job.check()
-    return Mapped(places_of(normalize_rows(np.stack(means)), how), names, tokens, files)
+    return Mapped(places_of(np.stack(tracks), how), names, tokens, files)
 
 
 def draw_map(found: Mapped, language: Language) -> str:

@@ -24,26 +24,28 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numpy as np
+import numpy.typing as npt
 
 from openclap.audio.clips import Clip, WindowClip
 from openclap.audio.decode_limits import limit
 from openclap.checkpoints.presets import find_preset
 from openclap.clap import CLAP, Long
-from openclap.clap.similarity import check_template, cosines, rank_labels
+from openclap.clap.similarity import check_template, cosines, rank_labels, score_texts
 from openclap.detector import Detector
 from openclap.errors import RequestRefused, SoundError
 from openclap.library.moments import moments_in
-from openclap.library.query import texts_of
+from openclap.library.query import refuse_silent, texts_of
 from openclap.library.search import By, Per
 from openclap.normalization import Vectors, normalize_rows
 from openclap.options import DescribeOptions, TimelineOptions
-from openclap.results import Hit, Label, Match, Moment, Ranked, UnknownWord
+from openclap.results import Hit, Label, Match, Moment, Ranked, Scores, UnknownWord
 from openclap.serve.batched_embedder import CHUNK, BatchedEmbedder, Clips
 from openclap.serve.batching import BatchQueue
 from openclap.serve.descriptions import DescribeResult, describe_sound
 from openclap.serve.library_view import LibraryView
 from openclap.serve.settings import ServeSettings
 from openclap.serve.text_embedder import QueuedTextEmbedder, TemplatedText
+from openclap.silence import is_heard
 from openclap.store import SearchFilter
 
 __all__ = ["Engine", "Source"]
@@ -64,6 +66,15 @@ class Source:
 
     name: str
     read: Callable[[], bytes]
+
+
+@dataclass(frozen=True, eq=False)
+class _Embedded:
+    """A sound: its row (E,), its vector without silent clips (E,), and whether nothing is heard in it."""
+
+    row: Vectors
+    track: Vectors
+    silent: bool
 
 
 class Engine:
@@ -150,31 +161,41 @@ class Engine:
         SoundError, RequestRefused
             Of the first one that cannot be used.
         """
+        return np.stack([one.row for one in await self._embed_sounds(sources, long)])
+
+    async def _embed_sounds(self, sources: Sequence[Source], long: Long) -> list[_Embedded]:
+        """Embed sounds, some at a time.
+
+        Raises
+        ------
+        SoundError, RequestRefused
+            Of the first one that cannot be used.
+        """
         gone, few = threading.Event(), asyncio.Semaphore(self.settings.decoders)
 
-        async def embed(source: Source) -> Vectors:
+        async def embed(source: Source) -> _Embedded:
             async with few:
                 return await self._embed_sound(source, long, gone)
 
         try:
-            rows = await asyncio.gather(*map(embed, sources), return_exceptions=True)
+            found = await asyncio.gather(*map(embed, sources), return_exceptions=True)
         finally:
             gone.set()  # nobody waits for the others any more
-        for row in rows:
-            if isinstance(row, BaseException):
-                raise row
-        return np.stack(rows)  # type: ignore[arg-type]
+        for one in found:
+            if isinstance(one, BaseException):
+                raise one
+        return found  # type: ignore[return-value]
 
-    async def classify(self, source: Source, labels: Sequence[str], template: str) -> list[Label]:
+    async def classify(self, source: Source, labels: Sequence[str], template: str) -> Scores[Label]:
         """Rank labels for a sound, as `CLAP.classify` does."""
         check_template(template)
-        scores = await self._compare(source, [(template, label) for label in labels])
-        return rank_labels(labels, scores, self.clap.logit_scale)
+        scores, silent = await self._compare(source, [(template, label) for label in labels])
+        return rank_labels(labels, scores, self.clap.logit_scale, silent=silent)
 
-    async def match(self, source: Source, texts: Sequence[str]) -> list[Match]:
+    async def match(self, source: Source, texts: Sequence[str]) -> Scores[Match]:
         """Compare a sound with texts, as `CLAP.match` does."""
-        scores = await self._compare(source, [("", text) for text in texts])
-        return [Match(text, float(score)) for text, score in zip(texts, scores, strict=True)]
+        scores, silent = await self._compare(source, [("", text) for text in texts])
+        return score_texts(texts, scores, silent=silent)
 
     async def unknown_words(self, texts: Sequence[str]) -> list[UnknownWord]:
         """Words that the model was never taught, as `CLAP.unknown_words`."""
@@ -244,33 +265,41 @@ class Engine:
             )
         return self._views[number]
 
-    async def _compare(self, source: Source, texts: Sequence[TemplatedText]) -> Vectors:
-        """Compare a sound with texts → cosines (M,)."""
-        (row,) = await self.embed_sounds([source])
-        return cosines(row, await self._texts.embed_known(texts))[0]
+    async def _compare(self, source: Source, texts: Sequence[TemplatedText]) -> tuple[Vectors, bool]:
+        """Compare a sound with texts → cosines (M,), and whether the sound is silent."""
+        (sound,) = await self._embed_sounds([source], "auto")
+        return cosines(sound.row, await self._texts.embed_known(texts))[0], sound.silent
 
     async def _query(self, words: str | None, source: Source | None, without: Sequence[str] = ()) -> Any:
         await self._texts.prepare_query(words, without)
         parts: list[Any] = [] if words is None else [words]
         if source is not None:
-            parts += list(await self.embed_sounds([source], long="windows"))  # as the library hears its sounds
+            (sound,) = await self._embed_sounds([source], "windows")
+            refuse_silent(source.name, not sound.silent)
+            parts.append(sound.track)
         return parts if len(parts) > 1 else parts[0]
 
-    async def _embed_sound(self, source: Source, long: Long, gone: threading.Event) -> Vectors:
-        """Embed a sound → a row (E,); the next clips are decoded while the model embeds the last ones."""
+    async def _embed_sound(self, source: Source, long: Long, gone: threading.Event) -> _Embedded:
+        """Embed a sound; the next clips are decoded while the model embeds the last ones."""
         loop = asyncio.get_running_loop()
-        total, waiting = np.zeros(self.clap.config.embedding, np.float32), None
+        sums = np.zeros((2, self.clap.config.embedding), np.float32)  # of all clips, and of those that are heard
+        heard, any_heard, waiting = np.zeros(0, np.bool_), False, None
         clips = self._clips_of(source, long, gone)
         try:
             more = True
             while more:
                 chunk, more = await loop.run_in_executor(self._decoders, self._take, clips)
                 if waiting is not None:
-                    total = total + (await waiting).sum(axis=0)
+                    sums = sums + _sums(await waiting, heard)
+                heard = is_heard([clip.level for clip in chunk])
+                any_heard = any_heard or bool(heard.any())
                 waiting = asyncio.wrap_future(self._ask_audio(chunk)) if chunk else None
         except SoundError as error:
             raise type(error)(source.name, error.cause) from error
-        return normalize_rows(total if waiting is None else total + (await waiting).sum(axis=0))
+        if waiting is not None:
+            sums = sums + _sums(await waiting, heard)
+        row, track = normalize_rows(sums)
+        return _Embedded(row, track if any_heard else row, silent=not any_heard)
 
     def _clips_of(self, source: Source, long: Long, gone: threading.Event) -> Iterator[Clip | WindowClip]:
         """Cut a sound into clips; it is read when the first clip is asked for."""
@@ -307,3 +336,8 @@ class Engine:
         """Embed clips of several sounds in one call → the rows of each sound."""
         rows = self.clap.encode_clips([clip for clips in jobs for clip in clips])
         return np.split(rows, np.cumsum([len(clips) for clips in jobs])[:-1])
+
+
+def _sums(rows: Vectors, heard: npt.NDArray[np.bool_]) -> Vectors:
+    """The sums (2, E) of rows (N, E): of all, and of those that are heard."""
+    return np.stack([rows.sum(axis=0), rows[heard].sum(axis=0)])

@@ -59,11 +59,15 @@ Unknown = Annotated[
 ]
 
 
+Silent = Annotated[bool | None, Field(description="True where nothing is heard in the sound; otherwise missing.")]
+
+
 class ClassifyResponse(BaseModel):
-    """Labels, best first: `similarity` is the cosine, `score` its softmax over the labels."""
+    """Labels, best first: `similarity` is the cosine, `score` its softmax over the labels; 0 in silence."""
 
     labels: list[Label]
     unknown: Unknown = []
+    silent: Silent = None
 
 
 class TimelineSpan(BaseModel):
@@ -94,13 +98,14 @@ class MatchResponse(BaseModel):
 
     matches: list[Match]
     unknown: Unknown = []
+    silent: Silent = None
 
 
 class SearchHit(BaseModel):
     """A name below the library's folder, seconds, cosine `score`, and `confidence` that it is what was asked for.
 
     With words, and unless by sound alone, `relevance` in [0, 1] is that of sound and names together, by which hits are
-    ordered, and `named` are the words that the file is called by.
+    ordered, and `named` are the words that the file is called by. `silent`: nothing is heard in it.
     """
 
     model_config = ConfigDict(from_attributes=True)
@@ -112,6 +117,7 @@ class SearchHit(BaseModel):
     confidence: float | None = None
     relevance: float | None = None
     named: list[str] | None = None
+    silent: bool | None = None
 
 
 LeftOut = Annotated[

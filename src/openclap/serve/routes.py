@@ -223,7 +223,8 @@ class _ComputeRoutes:
         self._check_many("labels", asked.labels)
         self._check_texts("labels", asked.labels)
         labels = await self._engine.classify(self._source(asked.audio), asked.labels, asked.template)
-        return _json_response(ClassifyResponse(labels=labels, unknown=await self._engine.unknown_words(asked.labels)))
+        unknown = await self._engine.unknown_words(asked.labels)
+        return _json_response(ClassifyResponse(labels=labels, unknown=unknown, **labels.note()))
 
     async def describe(self, request: HttpRequest) -> Response:
         """Say what is heard in a sound: tags with a confidence, a sentence, the nearest captions, and a timeline."""
@@ -245,7 +246,8 @@ class _ComputeRoutes:
         self._check_many("texts", asked.texts)
         self._check_texts("texts", asked.texts)
         matches = await self._engine.match(self._source(asked.audio), asked.texts)
-        return _json_response(MatchResponse(matches=matches, unknown=await self._engine.unknown_words(asked.texts)))
+        unknown = await self._engine.unknown_words(asked.texts)
+        return _json_response(MatchResponse(matches=matches, unknown=unknown, **matches.note()))
 
     async def search(self, request: HttpRequest) -> Response:
         """Find sounds in the server's library by words, by a sound, or by both, best first."""

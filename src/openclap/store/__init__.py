@@ -1,5 +1,6 @@
 """Files, windows and vectors → rows on disk, in SQLite or LanceDB; a vector → the windows nearest to it."""
 
+from openclap.store.nearest_recordings import nearest_recordings
 from openclap.store.open_store import open_store
 from openclap.store.records import (
     File,
@@ -21,5 +22,6 @@ __all__ = [
     "SearchFilter",
     "Store",
     "WordMatch",
+    "nearest_recordings",
     "open_store",
 ]

@@ -17,6 +17,7 @@ from openclap.batches import batches_until
 from openclap.errors import Hint, LibraryError, LibraryMismatch
 from openclap.file_facts import Facts
 from openclap.options import SearchFilter
+from openclap.silence import is_heard, track_vector
 
 __all__ = [
     "File",
@@ -100,7 +101,8 @@ class FileText:
 class Recording:
     """A file with its windows: `start` and `end` in seconds (W,), unit rows `embedding` float32 (W, E).
 
-    Its `text` is None where nobody has read it; `put` then keeps the one that the store has.
+    Its `text` is None where nobody has read it; `put` then keeps the one that the store has. `level` float32 (W,), in dB
+    of full scale, is None where nobody has measured it, and a single level is NaN there.
     """
 
     file: File
@@ -108,6 +110,22 @@ class Recording:
     end: Seconds
     embedding: Vectors
     text: FileText | None = None
+    level: Vectors | None = None
+
+    @property
+    def levels(self) -> Vectors:
+        """The levels of the windows (W,), NaN where they are unknown."""
+        return np.full(len(self.start), np.nan, np.float32) if self.level is None else self.level
+
+    @property
+    def heard(self) -> npt.NDArray[np.bool_]:
+        """In which windows something is heard (W,)."""
+        return is_heard(self.levels)
+
+    @property
+    def track(self) -> Vectors:
+        """The vector (E,) of the whole recording, see `silence.track_vector`."""
+        return track_vector(self.embedding, self.levels)
 
 
 @dataclass(frozen=True)
@@ -125,13 +143,14 @@ class RememberedTags:
 
 @dataclass(frozen=True)
 class ScoredWindow:
-    """A window of a library, its cosine with a query, and its vector (E,)."""
+    """A window of a library, its cosine with a query, its vector (E,), and whether nothing is heard in it."""
 
     path: str
     start: float
     end: float
     score: float
     embedding: Vectors = field(repr=False, compare=False)
+    silent: bool = False
 
 
 @dataclass(frozen=True)
@@ -241,11 +260,20 @@ class Store(Protocol):
     ) -> list[ScoredWindow]:
         """The k windows with the highest cosine to a unit vector (E,), best first; with `per_file`, one of each file.
 
-        Ties are ordered by path and start. What any process has put a moment ago is found.
+        Silent windows are left out. Ties are ordered by path and start. What any process has put a moment ago is found.
         """
 
     def nearest_in(self, query: Vectors, paths: Iterable[str]) -> list[ScoredWindow]:
-        """The window with the highest cosine to a unit vector (E,) of each of these files, best first."""
+        """The window with the highest cosine to a unit vector (E,) of each of these files, best first.
+
+        Of a file that is silent throughout, it is a silent window; these come last.
+        """
+
+    def has_levels(self) -> bool:
+        """Whether the level of every window is known; libraries of before do not know them."""
+
+    def tracks(self, paths: Iterable[str]) -> dict[str, Vectors]:
+        """The vectors (E,) of whole recordings (`silence.track_vector`), by path; of those that are in the store."""
 
     def match_words(self, words: Sequence[str], k: int, *, where: SearchFilter | None = None) -> list[WordMatch]:
         """The k files that are called by most of these words, best first.

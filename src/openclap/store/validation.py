@@ -17,11 +17,14 @@ from openclap.file_facts import FACTS
 from openclap.store.records import File, FileText, Vectors
 
 __all__ = [
+    "HIGHEST_DB",
+    "LOWEST_DB",
     "MAX_SECONDS",
     "UNIT_TOLERANCE",
     "BrokenValue",
     "validate_file",
     "validate_identity",
+    "validate_level",
     "validate_path",
     "validate_scores",
     "validate_span",
@@ -31,6 +34,7 @@ __all__ = [
 ]
 
 MAX_SECONDS = 1e15  # far beyond any recording, far below the largest float
+LOWEST_DB, HIGHEST_DB = -200.0, 400.0  # far beyond any level of a window: samples may be far beyond full scale
 UNIT_TOLERANCE = 1e-3  # how far the length of a vector may be from 1
 
 
@@ -71,6 +75,15 @@ def validate_span(path: str, start: Any, end: Any) -> tuple[float, float]:
     if not _is_seconds(start) or not _is_seconds(end) or end < start:
         raise BrokenValue(f"a window of {path} goes from {_show_value(start)} to {_show_value(end)} s")
     return float(start), float(end)
+
+
+def validate_level(path: str, level: Any) -> float:
+    """The level of a window of a file, in dB; NaN where it is unknown."""
+    if level is None:
+        return math.nan
+    if not isinstance(level, float) or not LOWEST_DB <= level <= HIGHEST_DB:
+        raise BrokenValue(f"a window of {path} has the level {_show_value(level)}")
+    return level
 
 
 def validate_text(name: Any, folders: Any, tags: Any, facts: Any) -> FileText:

@@ -59,6 +59,7 @@ class AlertScorer:
         self._queries, self._texts = queries, bank.texts
         self._mean, self._deviation = near.mean(0), np.maximum(near.std(0), 1e-3)
         self._warmup, self._minute, self._seen = warmup, max(1, minute), 0
+        self._silent = 0  # windows of the warm-up in which nothing was heard
         self._best = np.full(len(queries), -1.0)
         self._sure = self._best.copy()  # the best of this minute in short recordings that were scored already
         self._kept_out = np.zeros(len(queries), np.int64)  # for how many windows in a row an alert may have been heard
@@ -78,7 +79,15 @@ class AlertScorer:
     @property
     def warming_up(self) -> bool:
         """Whether the warm-up goes on."""
-        return self._seen < self._warmup
+        return self._seen + self._silent < self._warmup
+
+    def pass_silence(self) -> None:
+        """Take a window in which nothing is heard: it counts for the warm-up, and nothing is learnt from it.
+
+        What it would teach is how near a model takes silence to the alerts, and no event is seen against that.
+        """
+        self._silent += self.warming_up
+        self._before = np.full(len(self._queries), CURVE[0])
 
     def score_short_recording(
         self, windows: Sequence[Vectors], apart: Sequence[bool], off: float
@@ -135,7 +144,7 @@ class AlertScorer:
         self._kept_out = np.where(maybe, self._kept_out + 1, 0)
         maybe = maybe & (self._kept_out <= PATIENCE * self._minute)
         self._best = np.maximum(self._best, np.where(maybe, np.minimum(cosine, self._baseline + self._scale), cosine))
-        if self._seen % self._minute == 0 or self._seen == self._warmup:
+        if self._seen % self._minute == 0 or self._seen + self._silent == self._warmup:
             self._minutes[self._known % MINUTES] = self._best
             self._known += 1
             self._best, self._sure = np.full_like(self._best, -1.0), np.full_like(self._best, -1.0)

@@ -78,7 +78,7 @@ class CalibratedAlertScorer(AlertScorer):
         self._cosines[self._seen % len(self._cosines)] = cosine
         super().learn(embedding, cosine, maybe)
         self._mean_window += (embedding - self._mean_window) / np.float32(min(self._seen, len(self._cosines)))
-        if self._seen % RENEWED == 0 or self._seen == self._warmup:
+        if self._seen % RENEWED == 0 or self._seen + self._silent == self._warmup:
             self._lately = self._quantiles(LATELY)
 
     def score_short_recording(

@@ -1,7 +1,7 @@
 """The loop of a watch: sound comes in, events go out, for hours and in bounded memory.
 
-    source ─ [thread, bounded queue] ─ sliding windows ─ model ─ scorers ─ hysteresis ─ publisher ─ sinks
-                                    └─ recent audio (for clips) ───────────────────────────┘
+    source ─ [thread, bounded queue] ─ sliding windows ─ heard? ─ model ─ scorers ─ hysteresis ─ publisher ─ sinks
+                                    └─ recent audio (for clips) ────────────────────────────────────┘
 
 A source that waits (file, folder, pipe) is processed as fast as the model can. A `live` one does not wait: where the
 model falls behind, the oldest windows are skipped, counted, and a message says so. Where the sound is sent to us, by a
@@ -23,11 +23,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from openclap.audio.levels import level_of
 from openclap.confidence import reference_bank
 from openclap.detector import Detector
 from openclap.errors import UsageError
 from openclap.options import Rules, WatchKeywords, WatchOptions, make_options
 from openclap.plurals import count_noun
+from openclap.silence import is_heard
 from openclap.watch.alerts import embed_alerts, name_alerts
 from openclap.watch.calibrated_scorer import alert_scorer
 from openclap.watch.clips import ClipWriter
@@ -332,9 +334,16 @@ class Watch(Iterator[Event]):
         """Embed windows, score them in order, and give the events that begin or end with them."""
         if not windows:
             return
-        rows = self._clap.encode_audio([(window.wave, self._rate) for window in windows], batch_size=BATCH)
-        for window, row in zip(windows, rows, strict=True):
+        heard = is_heard([level_of(window.wave, self._rate) for window in windows])
+        sounding = [(window.wave, self._rate) for window, is_loud in zip(windows, heard, strict=True) if is_loud]
+        embedded = self._clap.encode_audio(sounding, batch_size=BATCH) if sounding else np.zeros((0, 0), np.float32)
+        rows = iter(embedded)
+        for window, is_loud in zip(windows, heard, strict=True):
             self._report.windows += 1
+            if not is_loud:
+                yield from self._pass_silence(window)
+                continue
+            row = next(rows)
             confidence, score = self._scorer.score(row)
             if self._novelty is not None:
                 sure, distance = self._novelty.score(row)
@@ -355,6 +364,19 @@ class Watch(Iterator[Event]):
                 self._judged(window.start, window.end, confidence)
             yield from self._publisher.publish(changes, self._name)
         yield from self._publisher.publish_finished()
+
+    def _pass_silence(self, window: StreamWindow) -> Iterator[Event]:
+        """Take a window in which nothing is heard: no alert is, and nothing is learnt; give the events that end."""
+        start = window.start if self._before is None else self._before
+        self._before = window.start
+        self._scorer.pass_silence()
+        if self._novelty is not None:
+            self._novelty.restart()
+        nothing = np.zeros(len(self._names))
+        changes = self._hysteresis.step(start, window.end, nothing, nothing)
+        if self._judged is not None:
+            self._judged(window.start, window.end, nothing)
+        yield from self._publisher.publish(changes, self._name)
 
 
 def _check_windows(window: float, hop: float, clip_seconds: float) -> None:

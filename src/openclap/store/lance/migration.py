@@ -60,6 +60,11 @@ def _texts(table: Any) -> None:
     _add_columns(table, dict.fromkeys([*TEXT, NAMED], "CAST(NULL AS STRING)"))
 
 
+def _levels_and_tracks(table: Any) -> None:
+    """3 → 4: columns for the level of each window and the vector of each file as a whole, where they are known."""
+    _add_columns(table, {"level": "CAST(NULL AS FLOAT)", "track": "CAST(NULL AS BINARY)"})
+
+
 def _add_columns(table: Any, columns: dict[str, str]) -> None:
     """Add those of the columns that are not there, with their values."""
     for trying in (suppress(RuntimeError, ValueError, OSError), nullcontext()):
@@ -69,4 +74,4 @@ def _add_columns(table: Any, columns: dict[str, str]) -> None:
                 table.add_columns(missing)
 
 
-STEPS: dict[int, Callable[[Any], None]] = {1: _readings, 2: _texts}
+STEPS: dict[int, Callable[[Any], None]] = {1: _readings, 2: _texts, 3: _levels_and_tracks}

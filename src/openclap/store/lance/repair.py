@@ -12,11 +12,19 @@ from openclap.batches import batches
 from openclap.plurals import count_noun
 from openclap.store.lance.conditions import by, is_any_of, quote
 from openclap.store.lance.remembered_tags import TagsOfContent
-from openclap.store.lance.rows import FIRST, fact_columns, row_to_file, upgrade_columns, vectors_of, windows_schema
+from openclap.store.lance.rows import (
+    FIRST,
+    LEVEL,
+    fact_columns,
+    row_to_file,
+    upgrade_columns,
+    vectors_of,
+    windows_schema,
+)
 from openclap.store.lance.tables import About, Tables, is_outage, new_name
 from openclap.store.lance.texts import TEXT, row_to_text
 from openclap.store.lance.windows import PATHS_AT_ONCE, merge_rows
-from openclap.store.validation import UNIT_TOLERANCE, BrokenValue, validate_span
+from openclap.store.validation import UNIT_TOLERANCE, BrokenValue, validate_level, validate_span
 
 __all__ = ["find_bad_files", "is_readable", "remember_readable_tags", "salvage", "start_over"]
 
@@ -47,7 +55,8 @@ def find_bad_files(table: Any) -> list[str]:
             wrong = ~(np.abs(np.linalg.norm(vectors_of(whole), axis=1) - 1) < UNIT_TOLERANCE)
         bad |= dict.fromkeys(whole["path"].filter(wrong).to_pylist() if wrong.any() else ())
         bad |= dict.fromkeys(batch["path"].filter(batch["embedding"].is_null()).to_pylist())
-    for batch in table.search().select([*fact_columns(table, *TEXT), "start", "end"]).limit(None).to_batches():
+    columns = [*fact_columns(table, *TEXT, LEVEL), "start", "end"]
+    for batch in table.search().select(columns).limit(None).to_batches():
         bad |= dict.fromkeys(row["path"] for row in batch.to_pylist() if not _is_whole(row))
     order, last, expected = [by("path"), by("number")], ("", ""), 0
     for batch in table.search().select(["path", "number", "hash"]).order_by(order).limit(None).to_batches():
@@ -64,10 +73,12 @@ def find_bad_files(table: Any) -> list[str]:
 
 
 def _is_whole(row: dict[str, Any]) -> bool:
-    """Whether a row has facts and words of a file, and times of a window, that can be."""
+    """Whether a row has facts and words of a file, and times and a level of a window, that can be."""
     try:
         row_to_text(row)
-        validate_span(row_to_file(row).path, row["start"], row["end"])
+        path = row_to_file(row).path
+        validate_span(path, row["start"], row["end"])
+        validate_level(path, row.get(LEVEL))
     except BrokenValue:
         return False
     return True

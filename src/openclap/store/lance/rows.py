@@ -6,6 +6,7 @@ A window is a row that repeats all facts of its file, so that one condition serv
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
@@ -13,12 +14,15 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from openclap.silence import SILENT_DB, is_heard
 from openclap.store.lance.texts import NAMED, TEXT, row_to_text, text_to_columns
 from openclap.store.path_patterns import path_to_text, text_to_path
 from openclap.store.records import File, Recording, RememberedTags, ScoredWindow, Vectors
 from openclap.store.validation import (
+    UNIT_TOLERANCE,
     BrokenValue,
     validate_file,
+    validate_level,
     validate_path,
     validate_scores,
     validate_span,
@@ -27,26 +31,33 @@ from openclap.store.validation import (
 
 __all__ = [
     "FIRST",
+    "HEARD",
+    "LEVEL",
     "SCHEMAS",
-    "WINDOW",
+    "TRACK",
     "check_schema",
     "fact_columns",
     "recordings_to_table",
     "remembered_row",
     "row_to_file",
     "row_to_remembered",
+    "row_to_track",
     "table_to_recordings",
     "table_to_scored_windows",
     "update_table",
     "upgrade_columns",
     "vectors_of",
+    "window_columns",
     "windows_schema",
 ]
 
 FACTS = ["path", "size", "mtime_ns", "hash", "seconds", "tags", "reading"]
 WINDOW = ["path", "start", "end", "embedding"]
+LEVEL, TRACK = "level", "track"  # of a window; of the whole file, on the first window alone
+HEARD = f"({LEVEL} IS NULL OR {LEVEL} >= {SILENT_DB})"  # a condition
 FIRST = "number = 0"
-NEWER = {"reading", *TEXT, NAMED}  # columns that tables of older formats lack
+NEWER = {"reading": pa.int32(), **dict.fromkeys([*TEXT, NAMED], pa.string()), LEVEL: pa.float32(), TRACK: pa.binary()}
+# columns that tables of older formats lack
 PRIMARY_KEY = "lance-schema:unenforced-primary-key:position"  # with it, two writers of one key are noticed
 
 
@@ -85,8 +96,7 @@ def windows_schema(width: int) -> Any:
             ("start", pa.float64()),
             ("end", pa.float64()),
             ("embedding", pa.list_(pa.float32(), width)),
-            ("reading", pa.int32()),
-            *((name, pa.string()) for name in (*TEXT, NAMED)),
+            *NEWER.items(),
         ]
     )
 
@@ -112,7 +122,7 @@ def recordings_to_table(recordings: Sequence[Recording], tags: Mapping[str, Sequ
     numbers = np.concatenate([np.arange(count, dtype=np.int32) for count in counts])
     vectors = np.concatenate([recording.embedding for recording in recordings]).astype(np.float32, copy=False)
     lists = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), vectors.shape[1])
-    windows = zip(repeated.tolist(), numbers.tolist(), strict=True)
+    windows = list(zip(repeated.tolist(), numbers.tolist(), strict=True))
     texts = [text_to_columns(recordings[i].text, number) for i, number in windows]
     columns: dict[str, Any] = {
         "key": [key_of(files[i].path, number) for i, number in zip(repeated, numbers.tolist(), strict=True)],
@@ -126,6 +136,8 @@ def recordings_to_table(recordings: Sequence[Recording], tags: Mapping[str, Sequ
         **{name: np.concatenate([getattr(recording, name) for recording in recordings]) for name in ("start", "end")},
         "embedding": lists,
         **{name: [text[name] for text in texts] for name in (*TEXT, NAMED)},
+        LEVEL: [None if math.isnan(level) else level for r in recordings for level in r.levels.tolist()],
+        TRACK: [None if number else recordings[i].track.astype("<f4").tobytes() for i, number in windows],
     }
     schema = windows_schema(vectors.shape[1])
     arrays = [pa.array(columns[field.name], field.type) for field in schema]
@@ -141,9 +153,9 @@ def update_table(schema: Any, keys: Sequence[str], **columns: Sequence[Any]) -> 
 
 def upgrade_columns(table: Any) -> Any:
     """An Arrow table of windows, of any format, with the present columns."""
-    for name in sorted(NEWER - {*table.schema.names}):
-        kind, value = (pa.int32(), 1) if name == "reading" else (pa.string(), None)
-        table = table.append_column(name, pa.array([value] * len(table), kind))
+    for name in sorted(NEWER.keys() - {*table.schema.names}):
+        value = 1 if name == "reading" else None
+        table = table.append_column(name, pa.array([value] * len(table), NEWER[name]))
     return table
 
 
@@ -187,7 +199,8 @@ def table_to_recordings(table: Any) -> Iterator[Recording]:
         spans = np.array([validate_span(file.path, rows[i]["start"], rows[i]["end"]) for i in places], np.float64)
         some = vectors[places[0] : places[-1] + 1]
         whole = validate_vectors(file.path, some, vectors.shape[1])
-        yield Recording(file, spans[:, 0].copy(), spans[:, 1].copy(), whole, row_to_text(rows[places[0]]))
+        level = np.array([validate_level(file.path, rows[i].get(LEVEL)) for i in places], np.float32)
+        yield Recording(file, spans[:, 0].copy(), spans[:, 1].copy(), whole, row_to_text(rows[places[0]]), level)
 
 
 def vectors_of(table: Any) -> Vectors:
@@ -204,7 +217,23 @@ def table_to_scored_windows(query: Vectors, table: Any) -> list[ScoredWindow]:
     vectors = vectors_of(table)
     scores = np.clip(validate_scores(vectors @ query), -1.0, 1.0).tolist()
     rows = []
-    for place, score, vector in zip(table.select(["path", "start", "end"]).to_pylist(), scores, vectors, strict=True):
+    columns = [name for name in ("path", "start", "end", LEVEL) if name in table.schema.names]
+    for place, score, vector in zip(table.select(columns).to_pylist(), scores, vectors, strict=True):
         path = validate_path(text_to_path(place["path"]) if isinstance(place["path"], str) else place["path"])
-        rows.append(ScoredWindow(path, *validate_span(path, place["start"], place["end"]), score, vector))
+        silent = not is_heard(validate_level(path, place.get(LEVEL)))
+        rows.append(ScoredWindow(path, *validate_span(path, place["start"], place["end"]), score, vector, silent))
     return rows
+
+
+def row_to_track(row: Mapping[str, Any], width: int) -> Vectors | None:
+    """The vector (E,) of a whole file, of a row with the column TRACK; None where none is noted, or it is damaged."""
+    blob = row.get(TRACK)
+    vector = np.frombuffer(blob, "<f4") if isinstance(blob, bytes) and len(blob) == 4 * width else None
+    if vector is None or not abs(float(vector @ vector) - 1) < 2 * UNIT_TOLERANCE:
+        return None
+    return vector.astype(np.float32)
+
+
+def window_columns(table: Any) -> list[str]:
+    """The columns that `table_to_scored_windows` takes, of those that a table has."""
+    return [*WINDOW, *([LEVEL] if LEVEL in table.schema.names else [])]

@@ -28,12 +28,14 @@ from openclap.store.lance.conditions import by, is_any_of
 from openclap.store.lance.remembered_tags import TagsOfContent
 from openclap.store.lance.rows import (
     FIRST,
-    WINDOW,
+    HEARD,
+    LEVEL,
     fact_columns,
     recordings_to_table,
     row_to_file,
     table_to_scored_windows,
     vectors_of,
+    window_columns,
 )
 from openclap.store.lance.tables import Tables
 from openclap.store.lance.texts import NAMED, TEXT, find_matches, has_texts, rank_matches, row_to_text, text_to_columns
@@ -229,6 +231,19 @@ class LanceStore(Store):
             yield from self._rows.recordings(paths)
 
     @override
+    def has_levels(self) -> bool:
+        with self._tables.translate_errors("read"):
+            return self._rows.has_levels()
+
+    @override
+    def tracks(self, paths: Iterable[str]) -> dict[str, Vectors]:
+        wanted = list(paths)
+        with self._tables.translate_errors("read"):
+            found = self._rows.tracks(wanted)
+        others = [path for path in wanted if path not in found]
+        return found | {recording.file.path: recording.track for recording in self.recordings(others)}
+
+    @override
     def texts(self, paths: Iterable[str]) -> dict[str, FileText]:
         with self._tables.translate_errors("read"):
             rows = self._rows.select_texts(paths, WITH_TEXT)
@@ -271,7 +286,8 @@ class LanceStore(Store):
             table = self._rows.current()
             if table is not None:
                 validate_width(query, table.schema.field("embedding").type.list_size)
-            condition = self._rows.condition(where)
+            heard = HEARD if table is not None and LEVEL in table.schema.names else None
+            condition = " AND ".join(filter(None, [heard, self._rows.condition(where)]))
             k = min(k, table.count_rows()) if table is not None else 0
             wanted = 2 * k + 10
             while k:  # again, as further windows of a file are not hits, and ties are ordered by path
@@ -296,9 +312,11 @@ class LanceStore(Store):
             table = self._rows.current()
             for some in batches(map(path_to_text, paths), FILES_AT_ONCE) if table is not None else ():
                 validate_width(query, table.schema.field("embedding").type.list_size)
-                found = table.search().where(is_any_of("path", some)).select(WINDOW).limit(None).to_arrow()
-                best += take_best(sort_rows(table_to_scored_windows(query, found)), len(some), per_file=True)
-        return sort_rows(best)
+                columns = window_columns(table)
+                found = table.search().where(is_any_of("path", some)).select(columns).limit(None).to_arrow()
+                rows = sorted(sort_rows(table_to_scored_windows(query, found)), key=lambda row: row.silent)
+                best += take_best(rows, len(some), per_file=True)
+        return sorted(sort_rows(best), key=lambda row: row.silent)
 
     @override
     def match_words(self, words: Sequence[str], k: int, *, where: SearchFilter | None = None) -> list[WordMatch]:
@@ -312,7 +330,9 @@ class LanceStore(Store):
     def _query_nearest(self, table: Any, query: Vectors, count: int, condition: str) -> list[ScoredWindow]:
         """The nearest rows, in order; `_distance` is selected because LanceDB warns where it is not."""
         search = (
-            table.search(query, vector_column_name="embedding").distance_type("cosine").select([*WINDOW, "_distance"])
+            table.search(query, vector_column_name="embedding")
+            .distance_type("cosine")
+            .select([*window_columns(table), "_distance"])
         )
         search = search.where(condition, prefilter=True) if condition else search
         search = search.minimum_nprobes(PARTITIONS_PROBED).maximum_nprobes(0).refine_factor(REFINED)

@@ -30,7 +30,7 @@ from openclap.store.validation import BrokenValue, validate_identity
 
 __all__ = ["FORMAT_VERSION", "About", "Tables", "is_outage"]
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 WAIT_SECONDS = 120  # for another process to finish writing
 REASONS = [  # what the long messages of the storage hold → what to do about it
     ("NoSuchBucket|region for bucket", "there is no such bucket; make it, or use another library"),

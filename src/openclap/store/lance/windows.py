@@ -11,11 +11,20 @@ from openclap.batches import batches
 from openclap.errors import LibraryError, LibraryMismatch
 from openclap.store.lance.conditions import filter_condition, is_any_of
 from openclap.store.lance.migration import migrate
-from openclap.store.lance.rows import FIRST, fact_columns, table_to_recordings, update_table, windows_schema
+from openclap.store.lance.rows import (
+    FIRST,
+    LEVEL,
+    TRACK,
+    fact_columns,
+    row_to_track,
+    table_to_recordings,
+    update_table,
+    windows_schema,
+)
 from openclap.store.lance.tables import FORMAT_VERSION, Tables
 from openclap.store.lance.texts import TEXT, has_texts
 from openclap.store.path_patterns import folder_matcher, path_to_text, text_to_path
-from openclap.store.records import FILES_AT_ONCE, Recording, SearchFilter
+from openclap.store.records import FILES_AT_ONCE, Recording, SearchFilter, Vectors
 
 __all__ = ["PATHS_AT_ONCE", "WITHOUT_TEXT", "WITH_TEXT", "WindowTable", "merge_rows"]
 
@@ -84,11 +93,28 @@ class WindowTable:
         """Files with their windows, those that are in the table."""
         table = self.current()
         for some in batches(paths, FILES_AT_ONCE) if table is not None else ():
-            columns = [*fact_columns(table, *TEXT), "number", "start", "end", "embedding"]
+            columns = [*fact_columns(table, *TEXT, LEVEL), "number", "start", "end", "embedding"]
             found = (
                 table.search().where(is_any_of("path", map(path_to_text, some))).select(columns).limit(None).to_arrow()
             )
             yield from table_to_recordings(found)
+
+    def has_levels(self) -> bool:
+        """Whether the level of every window is noted."""
+        table = self.current()
+        if table is None or not table.count_rows():
+            return True
+        return LEVEL in table.schema.names and not table.count_rows(f"{LEVEL} IS NULL")
+
+    def tracks(self, paths: Iterable[str]) -> dict[str, Vectors]:
+        """The vectors of files as a whole (E,), by path; of those for which one is noted."""
+        table = self.current()
+        if table is None or TRACK not in table.schema.names:
+            return {}
+        width = table.schema.field("embedding").type.list_size
+        rows = self.select("path", map(path_to_text, paths), ["path", TRACK], FIRST)
+        noted = ((text_to_path(row["path"]), row_to_track(row, width)) for row in rows)
+        return {path: vector for path, vector in noted if vector is not None}
 
     def condition(self, where: SearchFilter | None) -> str | None:
         """A filter as a condition of LanceDB; of thousands of paths it names only those that hold something."""

@@ -19,6 +19,7 @@ from openclap.store.sqlite.migration import (
     FORMAT_VERSION,
     OLDEST,
     TAGS_OF_CONTENT,
+    TRACKS,
     create_compat_views,
     drop_copies,
     migrate,
@@ -44,7 +45,7 @@ CREATE TABLE tags (
     PRIMARY KEY (file, name)) WITHOUT ROWID;
 CREATE TABLE windows (
     id INTEGER PRIMARY KEY AUTOINCREMENT, file INTEGER NOT NULL REFERENCES files ON DELETE CASCADE,
-    start_seconds REAL NOT NULL, end_seconds REAL NOT NULL, embedding BLOB NOT NULL);
+    start_seconds REAL NOT NULL, end_seconds REAL NOT NULL, embedding BLOB NOT NULL, level REAL);
 CREATE INDEX windows_by_file ON windows (file);
 CREATE TABLE counts (files INTEGER NOT NULL, windows INTEGER NOT NULL, seconds REAL NOT NULL);
 INSERT INTO counts VALUES (0, 0, 0.0);
@@ -190,7 +191,7 @@ def _create(db: sqlite3.Connection, first: Path | None) -> None:
 
 
 def _make_tables(db: sqlite3.Connection, first: Path | None, identity: str) -> None:
-    for statement in statements(SCHEMA + TAGS_OF_CONTENT + WORDS.format("")):
+    for statement in statements(SCHEMA + TAGS_OF_CONTENT + TRACKS.format("") + WORDS.format("")):
         db.execute(statement)
     db.execute("INSERT INTO meta VALUES ('identity', ?)", [identity])
     if first is not None:

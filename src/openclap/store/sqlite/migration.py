@@ -21,6 +21,7 @@ __all__ = [
     "FORMAT_VERSION",
     "OLDEST",
     "TAGS_OF_CONTENT",
+    "TRACKS",
     "copy_whole",
     "create_compat_views",
     "drop_copies",
@@ -28,8 +29,13 @@ __all__ = [
     "statements",
 ]
 
-FORMAT_VERSION = 4  # for 1, a single .npz file, see `first_format`
+FORMAT_VERSION = 5  # for 1, a single .npz file, see `first_format`
 OLDEST = 2
+
+TRACKS = """
+CREATE TABLE {}tracks (
+    file INTEGER PRIMARY KEY REFERENCES files ON DELETE CASCADE, embedding BLOB NOT NULL);
+"""  # a table of its own: rows of files are read by the thousand, and their vectors seldom
 
 TAGS_OF_CONTENT = """
 CREATE TABLE remembered (
@@ -64,15 +70,30 @@ def _words(db: sqlite3.Connection) -> None:
     db.execute(WORDS.format(""))
 
 
-STEPS: dict[int, Callable[[sqlite3.Connection], None]] = {2: _tags_of_content_and_readings, 3: _words}
+def _levels_and_tracks(db: sqlite3.Connection) -> None:
+    """4 → 5: the level of each window, and the vector of each file as a whole, where they are known."""
+    db.execute("ALTER TABLE windows ADD COLUMN level REAL")
+    db.execute(TRACKS.format(""))
+
+
+STEPS: dict[int, Callable[[sqlite3.Connection], None]] = {
+    2: _tags_of_content_and_readings,
+    3: _words,
+    4: _levels_and_tracks,
+}
 NO_WORDS = WORDS.format("temp.")
+NO_LEVELS = """
+CREATE TEMP VIEW windows AS SELECT id, file, start_seconds, end_seconds, embedding, NULL AS level FROM main.windows;
+CREATE TEMP TABLE tracks (file INTEGER PRIMARY KEY, embedding BLOB);
+"""
 COMPAT_VIEWS = {
     2: f"""
 CREATE TEMP VIEW files AS SELECT id, path, size, mtime_ns, hash, seconds, 1 AS reading FROM main.files;
 CREATE TEMP TABLE remembered (hash TEXT, path, name TEXT, moved INTEGER);
-{NO_WORDS}
+{NO_WORDS}{NO_LEVELS}
 """,
-    3: NO_WORDS,
+    3: f"{NO_WORDS}{NO_LEVELS}",
+    4: NO_LEVELS,
 }
 
 

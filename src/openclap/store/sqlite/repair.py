@@ -27,7 +27,7 @@ from openclap.store.sqlite.rows import (
 )
 from openclap.store.sqlite.vector_cache import VectorCache
 from openclap.store.sqlite.words import find_broken_texts, texts_of
-from openclap.store.validation import MAX_SECONDS, UNIT_TOLERANCE, BrokenValue, validate_file
+from openclap.store.validation import HIGHEST_DB, LOWEST_DB, MAX_SECONDS, UNIT_TOLERANCE, BrokenValue, validate_file
 
 __all__ = ["find_cache_faults", "find_faults", "missing_identity", "repair_tables", "salvage"]
 
@@ -37,6 +37,8 @@ NO_SPAN = (
     "typeof(start_seconds) NOT IN ('real', 'integer') OR typeof(end_seconds) NOT IN ('real', 'integer')"
     f" OR start_seconds < 0 OR end_seconds < start_seconds OR end_seconds > {MAX_SECONDS}"
 )
+
+NO_LEVEL = f"level IS NOT NULL AND (typeof(level) <> 'real' OR level NOT BETWEEN {LOWEST_DB} AND {HIGHEST_DB})"
 
 
 def find_faults(db: sqlite3.Connection) -> list[str]:
@@ -50,9 +52,9 @@ def find_faults(db: sqlite3.Connection) -> list[str]:
         for table, count in orphans.items()
     ]
     width = _width(db)
-    bad, no_spans = (
+    bad, no_spans, no_levels = (
         db.execute(f"SELECT count(*) FROM windows WHERE {what}", values).fetchone()[0]
-        for what, values in ((OTHER_SIZE, [4 * width]), (NO_SPAN, []))
+        for what, values in ((OTHER_SIZE, [4 * width]), (NO_SPAN, []), (NO_LEVEL, []))
     )
     numberless = len(_files_without_unit_vectors(db, width))
     without = db.execute(f"SELECT count(*) FROM ({SILENT_FILES})").fetchone()[0]
@@ -62,10 +64,12 @@ def find_faults(db: sqlite3.Connection) -> list[str]:
     counted = (
         (bad, windows, f"vectors of another size than {width}"),
         (no_spans, windows, "times that cannot be"),
+        (no_levels, windows, "levels that cannot be"),
         (numberless, files, "vectors that are none"),
         (without, files, "no windows"),
         (odd, files, "a path, size, time, length or tag that cannot be"),
         (len(find_broken_texts(db)), files, "a text that cannot be"),
+        (len(_broken_tracks(db, width)), files, "a vector as a whole that is none"),
     )
     wrong += [f"{count_noun(count, *whose)} {what}" for count, whose, what in counted if count]
     wrong += [f"the counts of files and windows are {said}, there are {real}"] if said != real else []
@@ -106,7 +110,11 @@ def repair_tables(db: sqlite3.Connection) -> list[str]:
     removed = db.executemany("DELETE FROM files WHERE id = ?", [(number,) for number in bad]).rowcount if bad else 0
     lost += db.execute("DELETE FROM windows WHERE file NOT IN (SELECT id FROM files)").rowcount
     lost += db.execute("DELETE FROM tags WHERE file NOT IN (SELECT id FROM files)").rowcount
+    lost += db.execute("DELETE FROM tracks WHERE file NOT IN (SELECT id FROM files)").rowcount
     db.execute("DELETE FROM words WHERE rowid NOT IN (SELECT id FROM files)")
+    unmeasured = db.execute(f"UPDATE windows SET level = NULL WHERE {NO_LEVEL}").rowcount
+    remade = _broken_tracks(db, width)
+    db.executemany("DELETE FROM tracks WHERE file = ?", [(number,) for number in remade])
     untold = find_broken_texts(db)
     db.executemany("DELETE FROM words WHERE rowid = ?", [(number,) for number in untold])
     before, after = _counts(db), _count_rows(db)
@@ -115,6 +123,10 @@ def repair_tables(db: sqlite3.Connection) -> list[str]:
     done += [f"{count_noun(removed, 'file')} without sound vectors removed: index again"] if removed else []
     done += [f"{count_noun(lost, 'row')} of no file removed"] if lost else []
     done += [f"{count_noun(len(untold), 'text')} of files removed: index again"] if untold else []
+    done += [f"{count_noun(unmeasured, 'level')} of windows removed: index again"] if unmeasured else []
+    done += (
+        [f"{count_noun(len(remade), 'vector')} of whole files removed; they are made of the windows"] if remade else []
+    )
     done += [f"counts set from {before} to {after}, files and windows"] if before != after else []
     return done
 
@@ -139,6 +151,16 @@ def _files_without_unit_vectors(db: sqlite3.Connection, width: int) -> set[int]:
         with np.errstate(all="ignore"):
             wrong = ~(np.abs(np.linalg.norm(matrix_of([blob for _, blob in some]), axis=1) - 1) < UNIT_TOLERANCE)
         bad |= {some[i][0] for i in np.flatnonzero(wrong)}
+    return bad
+
+
+def _broken_tracks(db: sqlite3.Connection, width: int) -> list[int]:
+    """The ids of files whose vector as a whole is none; it can be made of their windows."""
+    bad = [file for (file,) in db.execute(f"SELECT file FROM tracks WHERE {OTHER_SIZE}", [4 * width])]
+    for file, blob in db.execute(f"SELECT file, embedding FROM tracks WHERE NOT ({OTHER_SIZE})", [4 * width]):
+        with np.errstate(all="ignore"):
+            if not abs(float(np.linalg.norm(np.frombuffer(blob, "<f4"))) - 1) < UNIT_TOLERANCE:
+                bad.append(file)
     return bad
 
 

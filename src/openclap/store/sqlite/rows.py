@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from openclap.batches import batches
+from openclap.silence import is_heard
 from openclap.store.ranking import round_score, sort_rows
 from openclap.store.records import File, Recording, RememberedTags, ScoredWindow, Vectors
 from openclap.store.sqlite.vector_cache import Block
@@ -23,6 +24,7 @@ from openclap.store.validation import (
     BrokenValue,
     validate_file,
     validate_identity,
+    validate_level,
     validate_path,
     validate_scores,
     validate_span,
@@ -50,8 +52,10 @@ __all__ = [
     "restore_tags",
     "row_to_file",
     "row_to_recording",
+    "tracks_of",
     "vectors_of",
     "width_of",
+    "write_windows",
 ]
 
 AT_ONCE = 500  # values in one statement
@@ -119,11 +123,44 @@ def row_to_recording(db: sqlite3.Connection, row: tuple[Any, ...]) -> Recording:
     """The file, with its windows, of a row with the columns TAGGED and id."""
     file = row_to_file(row)
     windows = db.execute(
-        "SELECT start_seconds, end_seconds, embedding FROM windows WHERE file = ? ORDER BY id", [row[7]]
+        "SELECT start_seconds, end_seconds, embedding, level FROM windows WHERE file = ? ORDER BY id", [row[7]]
     ).fetchall()
-    vectors = validate_vectors(file.path, matrix_of([blob for _, _, blob in windows]), width_of(db))
-    spans = np.array([validate_span(file.path, start, end) for start, end, _ in windows], np.float64)
-    return Recording(file, spans[:, 0].copy(), spans[:, 1].copy(), vectors.astype(np.float32))
+    vectors = validate_vectors(file.path, matrix_of([blob for _, _, blob, _ in windows]), width_of(db))
+    spans = np.array([validate_span(file.path, start, end) for start, end, *_ in windows], np.float64)
+    level = np.array([validate_level(file.path, level) for *_, level in windows], np.float32)
+    return Recording(file, spans[:, 0].copy(), spans[:, 1].copy(), vectors.astype(np.float32), level=level)
+
+
+def write_windows(db: sqlite3.Connection, number: int, recording: Recording) -> None:
+    """Write the windows of a file, and its vector as a whole, instead of those that it had."""
+    db.execute("DELETE FROM windows WHERE file = ?", [number])
+    levels = [None if math.isnan(level) else level for level in recording.levels.tolist()]
+    vectors = (vector.astype("<f4").tobytes() for vector in recording.embedding)
+    rows = zip(recording.start.tolist(), recording.end.tolist(), vectors, levels, strict=True)
+    db.executemany(
+        "INSERT INTO windows (file, start_seconds, end_seconds, embedding, level) VALUES (?, ?, ?, ?, ?)",
+        [(number, *row) for row in rows],
+    )
+    track = recording.track.astype("<f4").tobytes()
+    db.execute("INSERT OR REPLACE INTO tracks (file, embedding) VALUES (?, ?)", [number, track])
+
+
+def tracks_of(db: sqlite3.Connection, paths: Iterable[str]) -> dict[str, Vectors]:
+    """The vectors of files as a whole, by path; what is not noted, or damaged, is made of the windows."""
+    found: dict[str, Vectors] = {}
+    width = width_of(db)
+    for some in batches(map(path_to_key, paths), AT_ONCE):
+        rows = db.execute(
+            f"SELECT {TAGGED}, id, tracks.embedding FROM files LEFT JOIN tracks ON tracks.file = id"
+            f" WHERE path IN ({placeholders(some)})",
+            some,
+        ).fetchall()
+        for row in rows:
+            vector = np.frombuffer(row[8], "<f4") if isinstance(row[8], bytes) and len(row[8]) == 4 * width else None
+            if vector is None or not abs(float(vector @ vector) - 1) < 2 * UNIT_TOLERANCE:
+                vector = row_to_recording(db, row[:8]).track
+            found[validate_path(key_to_path(row[0]))] = vector.astype(np.float32)
+    return found
 
 
 def counts_of(db: sqlite3.Connection) -> tuple[int, int, float]:
@@ -163,9 +200,9 @@ def load_scored_windows(
     score_of = dict(zip(ids.tolist(), scores.tolist(), strict=True))
     found = []
     for some in batches(score_of, AT_ONCE):
-        for number, path, start, end, vector in db.execute(
-            "SELECT windows.id, path, start_seconds, end_seconds, embedding FROM windows JOIN files ON file = files.id"
-            f" WHERE windows.id IN ({placeholders(some)})",
+        for number, path, start, end, vector, level in db.execute(
+            "SELECT windows.id, path, start_seconds, end_seconds, embedding, level FROM windows JOIN files"
+            f" ON file = files.id WHERE windows.id IN ({placeholders(some)})",
             some,
         ):
             if not isinstance(vector, bytes) or len(vector) != 4 * width:
@@ -177,25 +214,32 @@ def load_scored_windows(
                 not abs(float(embedding @ embedding) - 1) < 2 * UNIT_TOLERANCE
             ):  # the cache may have an older, whole vector
                 raise BrokenValue(f"the vectors of {name} are none")
-            found.append(ScoredWindow(name, *validate_span(name, start, end), score, embedding))
+            silent = not is_heard(validate_level(name, level))
+            found.append(ScoredWindow(name, *validate_span(name, start, end), score, embedding, silent))
     return sort_rows(found)
 
 
 def best_windows(db: sqlite3.Connection, query: Vectors, keys: Iterable[str | bytes]) -> list[ScoredWindow]:
-    """The window of each file at these paths whose cosine with a unit vector (E,) is the highest, best first."""
+    """The window of each file at these paths whose cosine with a unit vector (E,) is the highest, best first.
+
+    A silent one only where all windows of a file are silent; these files are the last.
+    """
     width = width_of(db)
-    best: dict[int, tuple[float, int, float]] = {}  # of each file: rounded cosine, window, cosine
+    best: dict[int, tuple[bool, float, int, float]] = {}  # of each file: whether heard, rounded cosine, window, cosine
     if width:
         validate_width(query, width)
     for some in batches(keys, AT_ONCE) if width else ():
         of_paths = f"ON file = files.id WHERE path IN ({placeholders(some)})"
-        found = db.execute(f"SELECT windows.id, file, embedding FROM files JOIN windows {of_paths}", some).fetchall()
-        scores = validate_scores(matrix_of([blob for _, _, blob in found]) @ query) if found else ()
-        for (window, file, _), score in zip(found, scores, strict=True):
-            one = round_score(float(score)), -window, float(score)
+        columns = "windows.id, file, embedding, level"
+        found = db.execute(f"SELECT {columns} FROM files JOIN windows {of_paths}", some).fetchall()
+        scores = validate_scores(matrix_of([blob for _, _, blob, _ in found]) @ query) if found else ()
+        for (window, file, _, level), score in zip(found, scores, strict=True):
+            heard = bool(is_heard(validate_level("a file", level)))
+            one = heard, round_score(float(score)), -window, float(score)
             best[file] = max(best.get(file, one), one)
-    ids = np.array([-window for _, window, _ in best.values()], np.int64)
-    return load_scored_windows(db, ids, np.array([score for *_, score in best.values()], np.float32), width)
+    ids = np.array([-window for _, _, window, _ in best.values()], np.int64)
+    rows = load_scored_windows(db, ids, np.array([score for *_, score in best.values()], np.float32), width)
+    return sorted(rows, key=lambda row: row.silent)
 
 
 def blocks_after(db: sqlite3.Connection, after: int) -> Iterator[Block]:

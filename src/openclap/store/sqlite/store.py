@@ -62,7 +62,9 @@ from openclap.store.sqlite.rows import (
     restore_tags,
     row_to_file,
     row_to_recording,
+    tracks_of,
     width_of,
+    write_windows,
 )
 from openclap.store.sqlite.words import UNREAD, delete_file, match_words, numbers_of, texts_of, write_text
 from openclap.store.validation import BrokenValue, validate_scores, validate_width
@@ -126,14 +128,7 @@ class SqliteStore(Store):
                     restore_tags(db, number, file)
                 if recording.text is not None:
                     write_text(db, number, recording.text)
-                db.execute("DELETE FROM windows WHERE file = ?", [number])
-                db.executemany(
-                    "INSERT INTO windows (file, start_seconds, end_seconds, embedding) VALUES (?, ?, ?, ?)",
-                    [
-                        (number, float(start), float(end), vector.astype("<f4").tobytes())
-                        for start, end, vector in zip(recording.start, recording.end, recording.embedding, strict=True)
-                    ],
-                )
+                write_windows(db, number, recording)
 
     @override
     def update_facts(self, files: Sequence[File]) -> None:
@@ -251,6 +246,16 @@ class SqliteStore(Store):
                 yield found
 
     @override
+    def has_levels(self) -> bool:
+        with self._database.read_transaction() as db:
+            return not db or db.execute("SELECT 1 FROM windows WHERE level IS NULL LIMIT 1").fetchone() is None
+
+    @override
+    def tracks(self, paths: Iterable[str]) -> dict[str, Vectors]:
+        with self._database.read_transaction() as db:
+            return tracks_of(db, paths) if db else {}
+
+    @override
     def texts(self, paths: Iterable[str]) -> dict[str, FileText]:
         with self._database.read_transaction() as db:
             if db is None:
@@ -288,10 +293,10 @@ class SqliteStore(Store):
             validate_width(query, cache.width)
             allowed = None if where is None else allowed_mask(db, where)
             wanted, effort = 2 * k + 10, 1.0
-            while True:  # again, as rows of deleted files and further windows of a file are not hits
+            while True:  # again, as rows of deleted files, silent and further windows of a file are not hits
                 near = cache.nearest(query, wanted, allowed, effort)
                 rows = load_scored_windows(db, near.ids, validate_scores(near.scores), cache.width)
-                hits = take_best(rows, k, per_file)
+                hits = take_best((row for row in rows if not row.silent), k, per_file)
                 enough = len(hits) == k and (
                     round_score(rows[-1].score) < round_score(hits[-1].score) or wanted > TIED_MOST
                 )
