@@ -10,6 +10,7 @@ an approximate index; rows that were written later are looked at one by one.
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
@@ -175,6 +176,21 @@ class LanceStore(Store):
                 )
 
     @override
+    def untag(self, paths: Iterable[str], tags: Sequence[str]) -> None:
+        paths, unwanted = list(map(path_to_text, paths)), set(tags)
+        if not paths or not unwanted:
+            return
+        with self._tables.translate_errors("written to"), self._tables.lock():
+            found = list(self._rows.select("path", paths, ["key", "path", "hash", "tags"]))
+            known, hashes = ({row[name] for row in found} for name in ("path", "hash"))
+            gone = [path for path in paths if path not in known]
+            self._remembered.remove(unwanted, hash=hashes, path=gone)  # first: killed here, the rest can be done again
+            rows = [row for row in found if unwanted & set(row["tags"] or ())]
+            if rows:
+                left = [sorted(set(row["tags"]) - unwanted) for row in rows]
+                self._rows.update([row["key"] for row in rows], tags=left)
+
+    @override
     def note_texts(self, texts: Mapping[str, FileText]) -> None:
         new = {path_to_text(path): text for path, text in texts.items()}
         with self._tables.translate_errors("written to"), self._tables.lock():
@@ -227,6 +243,12 @@ class LanceStore(Store):
     def recordings(self, paths: Sequence[str]) -> Iterator[Recording]:
         with self._tables.translate_errors("read"):
             yield from self._rows.recordings(paths)
+
+    @override
+    def window_counts(self, paths: Iterable[str]) -> dict[str, int]:
+        with self._tables.translate_errors("read"):
+            rows = self._rows.select("path", map(path_to_text, paths), ["path"])
+            return dict(Counter(text_to_path(row["path"]) for row in rows))
 
     @override
     def texts(self, paths: Iterable[str]) -> dict[str, FileText]:

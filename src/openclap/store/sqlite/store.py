@@ -52,6 +52,7 @@ from openclap.store.sqlite.rows import (
     ROWS_AT_ONCE,
     TAGGED,
     best_windows,
+    count_windows,
     counts_of,
     file_to_row,
     load_scored_windows,
@@ -64,6 +65,7 @@ from openclap.store.sqlite.rows import (
     row_to_recording,
     width_of,
 )
+from openclap.store.sqlite.tags import put_tags, remove_tags
 from openclap.store.sqlite.words import UNREAD, delete_file, match_words, numbers_of, texts_of, write_text
 from openclap.store.validation import BrokenValue, validate_scores, validate_width
 
@@ -180,10 +182,14 @@ class SqliteStore(Store):
         if not paths or not tags:
             return
         with self._writing() as db:
-            db.executemany(
-                "INSERT OR IGNORE INTO tags SELECT id, ? FROM files WHERE path = ?",
-                [(tag, path_to_key(path)) for path in paths for tag in tags],
-            )
+            put_tags(db, map(path_to_key, paths), tags)
+
+    @override
+    def untag(self, paths: Iterable[str], tags: Sequence[str]) -> None:
+        paths = list(paths)
+        if paths and tags:
+            with self._writing() as db:
+                remove_tags(db, map(path_to_key, paths), tags)
 
     @override
     def note_texts(self, texts: Mapping[str, FileText]) -> None:
@@ -249,6 +255,11 @@ class SqliteStore(Store):
                 found = replace(row_to_recording(db, row), text=text) if db and row else None
             if found is not None:
                 yield found
+
+    @override
+    def window_counts(self, paths: Iterable[str]) -> dict[str, int]:
+        with self._database.read_transaction() as db:
+            return dict(count_windows(db, map(path_to_key, paths))) if db else {}
 
     @override
     def texts(self, paths: Iterable[str]) -> dict[str, FileText]:
