@@ -230,6 +230,9 @@ class Store(Protocol):
     def recordings(self, paths: Sequence[str]) -> Iterator[Recording]:
         """The files at these paths that are in the store, with their windows."""
 
+    def tag_counts(self) -> dict[str, int]:
+        """The numbers of files with each tag, by tag, in the order of the alphabet."""
+
     def window_counts(self, paths: Iterable[str]) -> dict[str, int]:
         """The numbers of windows of these files, by path; what is not in the store is left out."""
 

@@ -245,6 +245,18 @@ class LanceStore(Store):
             yield from self._rows.recordings(paths)
 
     @override
+    def tag_counts(self) -> dict[str, int]:
+        with self._tables.translate_errors("read"):
+            table = self._rows.current()
+            if table is None:
+                return {}
+            found = (
+                table.search().where(f"{FIRST} AND array_length(tags) > 0").select(["tags"]).limit(None).to_batches()
+            )
+            counts = Counter(tag for batch in found for tags in batch["tags"].to_pylist() for tag in tags or ())
+            return dict(sorted(counts.items()))
+
+    @override
     def window_counts(self, paths: Iterable[str]) -> dict[str, int]:
         with self._tables.translate_errors("read"):
             rows = self._rows.select("path", map(path_to_text, paths), ["path"])

@@ -65,7 +65,7 @@ from openclap.store.sqlite.rows import (
     row_to_recording,
     width_of,
 )
-from openclap.store.sqlite.tags import put_tags, remove_tags
+from openclap.store.sqlite.tags import count_tags, put_tags, remove_tags
 from openclap.store.sqlite.words import UNREAD, delete_file, match_words, numbers_of, texts_of, write_text
 from openclap.store.validation import BrokenValue, validate_scores, validate_width
 
@@ -255,6 +255,11 @@ class SqliteStore(Store):
                 found = replace(row_to_recording(db, row), text=text) if db and row else None
             if found is not None:
                 yield found
+
+    @override
+    def tag_counts(self) -> dict[str, int]:
+        with self._database.read_transaction() as db:
+            return dict(count_tags(db)) if db else {}
 
     @override
     def window_counts(self, paths: Iterable[str]) -> dict[str, int]:

@@ -1,14 +1,23 @@
-"""Tags of files in SQLite: put on, and taken off together with what is remembered of them."""
+"""Tags of files in SQLite: put on, counted, and taken off together with what is remembered of them."""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from openclap.batches import batches
 from openclap.store.sqlite.rows import AT_ONCE, placeholders
+from openclap.store.validation import BrokenValue
 
-__all__ = ["put_tags", "remove_tags"]
+__all__ = ["count_tags", "put_tags", "remove_tags"]
+
+
+def count_tags(db: sqlite3.Connection) -> Iterator[tuple[str, int]]:
+    """Every tag, with the number of files that have it."""
+    for name, count in db.execute("SELECT name, count(*) FROM tags GROUP BY name ORDER BY name"):
+        if not isinstance(name, str):
+            raise BrokenValue("a tag is no text")
+        yield name, count
 
 
 def put_tags(db: sqlite3.Connection, keys: Iterable[str | bytes], tags: Sequence[str]) -> None:
