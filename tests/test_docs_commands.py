@@ -45,6 +45,7 @@ def check_command(line: str) -> Any:
     words = shlex.split(line, comments=True)[1:]
     while words and words[0] in getattr(command, "commands", {}):
         command = command.commands[words.pop(0)]
+    command = getattr(command, "commands", {}).get(getattr(command, "default_verb", ""), command)  # openclap library
     assert not hasattr(command, "commands") or words == ["VERB", "--help"], line
     known = {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)}
     assert {word for word in words if re.match(r"--?[a-z]", word)} <= {*known, "--help", "-h"}, line

@@ -26,6 +26,7 @@ VALUES: dict[str, Any] = {
     "after": 3.0,
     "before": 4.0,
     "tags": ("wet",),
+    "collections": ("trailer",),
 }
 # folders that are out of reach, which a library leaves out by itself; words, which no door asks for yet
 INNER = {"outside", "words", "facts"}

@@ -104,7 +104,7 @@ def test_files_of_a_disk_that_is_away_are_left_out_however_many(clap: CLAP, tmp_
 
 
 def test_a_query_that_only_filters_is_refused(library: Library) -> None:
-    with pytest.raises(UsageError, match="only says what files are called; add words for what is heard"):
+    with pytest.raises(UsageError, match="only says which files are wanted; add words for what is heard"):
         library.search("artist:bob")
     with pytest.raises(UsageError, match="by is 'smell'; choose sound, names or both"):
         library.search("a dog", by="smell")  # type: ignore[arg-type]

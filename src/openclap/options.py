@@ -171,6 +171,8 @@ class SearchFilter:
     `openclap.store.path_patterns`. Paths, patterns and tags also fit other spellings of the same text: é as one sign,
     or as e with an accent.
 
+    Files must have all `tags` and be in all `collections`; stores know tags alone.
+
     All `words` must be in the texts of the file; several words in one string must stand together. All `facts` must fit:
     names of `openclap.file_facts.ASKED` with a word or several that stand together, or for `bpm` a number or a range,
     as "120-128". Case and accents of both do not matter; a file whose texts were never read has none.
@@ -183,7 +185,11 @@ class SearchFilter:
     after: Annotated[float | None, Option("Files last changed since", panel=FILTERS, time=True)] = None
     before: Annotated[float | None, Option("Files last changed before", panel=FILTERS, time=True)] = None
     tags: Annotated[
-        tuple[str, ...], Option("Given when it was indexed, all of them; may be repeated", flag="tag", panel=FILTERS)
+        tuple[str, ...],
+        Option("A word that was put on it; may be repeated, then all of them", flag="tag", panel=FILTERS),
+    ] = ()
+    collections: Annotated[
+        tuple[str, ...], Option("In the collection of this name; may be repeated", flag="collection", panel=FILTERS)
     ] = ()
     outside: tuple[str, ...] = ()
     words: tuple[str, ...] = ()

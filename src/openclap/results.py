@@ -267,6 +267,8 @@ class Ranked(list[R]):
         False: the confidences were fitted for another model, so their order is right and their size is a guess.
     unknown
         Words of the query that the model was never taught.
+    by
+        What the order goes by: "sound", "names" or "both"; "sound" where no word of the query can be part of a name.
     """
 
     def __init__(
@@ -276,11 +278,13 @@ class Ranked(list[R]):
         *,
         calibrated: bool = True,
         unknown: Iterable[UnknownWord] = (),
+        by: Literal["both", "sound", "names"] = "sound",
     ) -> None:
         super().__init__(found)
         self.left_out = left_out
         self.calibrated = calibrated
         self.unknown = list(unknown)
+        self.by = by
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ import traceback
 from typing import Annotated
 
 import typer
+from typer.core import TyperGroup
 
 from openclap.cli import (
     classify,
@@ -20,6 +21,7 @@ from openclap.cli import (
     evaluate,
     finetune,
     library,
+    library_group,
     models,
     prune,
     recommend,
@@ -50,8 +52,10 @@ for module in (classify, describe, library, search, recommend, models, serve, wa
 for name, module, about in (
     ("data", data, "Data sets to train on: what is in them, and packing them."),
     ("eval", evaluate, "How well a model hears: benchmarks, or a folder of your own."),
+    ("library", library_group, "What a library holds; forget, relocate, tag, collect, verify."),
 ):
-    group = typer.Typer(help=about, no_args_is_help=True)
+    kind: type[TyperGroup] = getattr(module, "GROUP", TyperGroup)
+    group = typer.Typer(help=about, no_args_is_help=kind is TyperGroup, cls=kind)
     add_verbs(group, module.VERBS)
     app.add_typer(group, name=name)
 

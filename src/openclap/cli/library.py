@@ -1,9 +1,9 @@
-"""index, duplicates, library: verbs that fill and look after a library."""
+"""index, duplicates: verbs that fill a library and look through it; the others are in `library_group`."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -31,12 +31,9 @@ from openclap.errors import UsageError
 from openclap.plurals import count_noun
 
 if TYPE_CHECKING:
-    from openclap.library import Library
     from openclap.results import AddReport
 
 __all__ = ["VERBS"]
-
-UNSHOWN = ("front_end", "embedding", "window", "hop")  # in the table; the JSON has them
 
 
 def index(
@@ -127,55 +124,7 @@ def duplicates(
     exit_if_failed(found.failed)
 
 
-def library(
-    action: Annotated[
-        Literal["stats", "verify", "repair", "export", "import"],
-        typer.Argument(help="What to do; stats tells what it holds"),
-    ] = "stats",
-    file: Annotated[Path | None, typer.Argument(help="A .parquet file, for export and import")] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="verify by size and time, without reading the files")] = False,
-    library: LibraryPath = None,
-    as_json: Json = False,
-) -> None:
-    """Show what a library holds; check, repair, export or import it."""
-    from openclap.library import Library
-
-    place = Library.open(library or default_library())
-    if (file is not None) != (action in ("export", "import")):
-        raise UsageError(f"openclap library {action} takes {'no' if file else 'a .parquet'} file")
-    if action == "verify":
-        _verify(place, quick, as_json)
-        return
-    found: dict[str, Any]
-    if action == "repair":
-        done = place.repair()
-        found = {"repaired": done}
-        lines = [("", plain(line)) for line in done or ["nothing to mend"]]
-    else:
-        found = place.stats() if file is None else place.export(file) if action == "export" else place.import_(file)
-        lines = [(name, plain(value)) for name, value in found.items() if name not in UNSHOWN]
-    if as_json:
-        emit([found])
-    else:
-        table("library", ("", ""), lines)
-
-
 # -- inside ------------------------------------------------------------------------------------------
-
-
-def _verify(place: Library, quick: bool, as_json: bool) -> None:
-    found = place.verify(hashes=not quick)
-    if as_json:
-        emit([found.to_dict()])
-    else:
-        rows = [
-            *(("[red]damaged[/red]", plain(what)) for what in found.damaged),
-            *(("missing", plain(short(path))) for path in found.missing),
-            *(("changed", plain(short(path))) for path in found.changed),
-        ]
-        table("library", ("", ""), rows or [("[green]whole[/green]", "nothing is missing, changed or damaged")])
-    if not found.whole:
-        raise typer.Exit(1)
 
 
 def _show_report(done: AddReport, as_json: bool, report: Path | None) -> None:
@@ -207,5 +156,4 @@ def _tell_report(done: AddReport, as_json: bool, report: Path | None) -> None:
 VERBS: Verbs = {
     index: ("openclap index ~/sounds --tag field", "openclap index ~/sounds --watch"),
     duplicates: ("openclap duplicates ~/sounds",),
-    library: ("openclap library", "openclap library verify --quick", "openclap library export sounds.parquet"),
 }

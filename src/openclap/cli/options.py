@@ -166,12 +166,13 @@ LARGER_MODELS = (
 def add_verbs(group: typer.Typer, verbs: Verbs) -> None:
     """Put verbs into a group of commands, with `-q` and `-v`, and their examples at the end of --help.
 
-    A verb may have the attributes `command`, its own class of command, and `hidden`.
+    A verb may have the attributes `called`, its name where that cannot be one of a function, `command`, its own class
+    of command, and `hidden`.
     """
     for verb, examples in verbs.items():
         epilog = "\n\n".join(("Examples:", *examples))
-        kind, hidden = getattr(verb, "command", None), getattr(verb, "hidden", False)
-        group.command(cls=kind, epilog=epilog, hidden=hidden)(_with_common_options(verb))
+        called, kind, hidden = (getattr(verb, name, None) for name in ("called", "command", "hidden"))
+        group.command(called, cls=kind, epilog=epilog, hidden=bool(hidden))(_with_common_options(verb))
 
 
 def _with_common_options(verb: Callable[..., None]) -> Callable[..., None]:

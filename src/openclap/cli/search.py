@@ -42,6 +42,7 @@ from openclap.cli.show import (
 )
 from openclap.errors import UsageError
 from openclap.options import SearchFilter
+from openclap.plurals import count_noun
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -73,6 +74,9 @@ def search(
         Literal["both", "sound", "names"], typer.Option("--by", help="Sound and names together, or one of them alone")
     ] = "both",
     windows: Annotated[bool, typer.Option("--windows", help="Every window by itself, not one hit a file")] = False,
+    collect: Annotated[
+        str | None, typer.Option("--collect", help="Put what is found into this collection", rich_help_panel=OUTPUT)
+    ] = None,
     exact: Annotated[bool, typer.Option("--moments", hidden=True, help="As  openclap moments QUERY")] = False,
     output: Annotated[Path | None, typer.Option("--output", "-o", hidden=True, help="With --moments")] = None,
     *,
@@ -88,6 +92,8 @@ def search(
         paths, query = [query, *(paths or [])], None
     if exact and (without or windows):
         raise UsageError("moments are spans that the words fit; leave --not and --windows out")
+    if exact and collect is not None:
+        raise UsageError("a collection holds files; search without --moments")
     if output is not None and not exact:
         raise UsageError("-o writes moments:  openclap moments QUERY -o FILE")
     wanted, title = _what_to_find(query, sound, detector, "search")
@@ -99,6 +105,11 @@ def search(
         per: Per = "window" if windows else "file"
         hits = collection.search(wanted, k, without=without or (), per=per, by=by, filter=filter, missing=missing)
         show_hits(hits, title, as_json, collection, filter)
+        if hits and by == "names" and hits.by == "sound":
+            err.print("no word of this query can be part of a name, so these are by sound")
+        if hits and collect is not None:
+            done = collection.collect(collect, [hit.path for hit in hits])
+            err.print(plain(f"{count_noun(done.files, 'file')} in the collection {collect}"))
     if failed:
         raise typer.Exit(1)
 

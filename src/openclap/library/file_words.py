@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from openclap.store import FileText
 from openclap.textfiles import read_records
 from openclap.words import text_words
 
-__all__ = ["file_text", "read_text"]
+__all__ = ["file_text", "read_text", "text_at"]
 
 FOLDERS = 4  # the innermost ones, whose names count
 MOST_WORDS = 300  # of a field
@@ -35,6 +36,15 @@ CATEGORY = re.compile("([A-Z]{2,5})(?=[A-Z][a-z])[A-Z][A-Za-z]+")
 def read_text(path: str, roots: Iterable[str] = ()) -> FileText:
     """The words and facts of a file, whose tags are read; `roots` are the absolute paths of folders that are indexed."""
     return file_text(path, read_tags(path), roots)
+
+
+def text_at(text: FileText, old: str, new: str) -> FileText:
+    """The text of a file that is at another path now: with as many folders as it had, and read anew by another name."""
+    before, after = Path(old), Path(new)
+    depths = range(FOLDERS + 1)
+    depth = next((n for n in depths if _words(_innermost(before, n)) == text.folders), None)
+    folders = text.folders if depth is None else _words(_innermost(after, depth))
+    return replace(text if before.name == after.name else read_text(new), folders=folders)
 
 
 def file_text(path: str, tags: FileTags, roots: Iterable[str] = ()) -> FileText:
@@ -56,6 +66,11 @@ def file_text(path: str, tags: FileTags, roots: Iterable[str] = ()) -> FileText:
     }
     facts = tuple((name, shown[name][:MOST_SIGNS]) for name in FACTS if shown[name])
     return FileText(_words([name]), _words(folders), _words(said), facts)
+
+
+def _innermost(path: Path, count: int) -> list[str]:
+    """The names of so many folders around a file, the outer ones first."""
+    return [folder.name for folder in reversed(list(path.parents)[:count])]
 
 
 def _words(texts: Iterable[str]) -> str:

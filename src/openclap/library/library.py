@@ -12,7 +12,6 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -21,7 +20,8 @@ import numpy.typing as npt
 from openclap.confidence import ReferenceBank, confidence_curves, reference_bank
 from openclap.config.checks import check_count
 from openclap.errors import UsageError
-from openclap.library import indexing, maintenance, model_identity
+from openclap.library import indexing, model_identity
+from openclap.library.contents import LibraryContents
 from openclap.library.duplicates import find_duplicates
 from openclap.library.filtering import FilterKeywords, Paths, check_tags, list_paths, normalize_tag, resolve_filter
 from openclap.library.index_progress import Progress
@@ -35,7 +35,7 @@ from openclap.library.served_files import FileVersion, ServedFiles
 from openclap.library.stored_vectors import embedding_of_file, spread_recordings, vectors_of_hits
 from openclap.library.watch_folder import watch_folder
 from openclap.options import SearchFilter
-from openclap.results import AddReport, Duplicates, Hit, Moment, Ranked, Verification
+from openclap.results import AddReport, Duplicates, Hit, Moment, Ranked
 from openclap.store import open_store
 
 if TYPE_CHECKING:
@@ -47,11 +47,11 @@ if TYPE_CHECKING:
 __all__ = ["Library"]
 
 
-class Library:
+class Library(LibraryContents):
     """A searchable collection of sounds, which remembers the model that made it and refuses any other."""
 
     def __init__(self, store: Store, model: CLAP | None) -> None:
-        self._store = store
+        super().__init__(store)
         self._model = model
         self._warned = False  # that it was made with an earlier front end
 
@@ -199,7 +199,7 @@ class Library:
         ----------
         query
             A string is words: "rain + wind -thunder" wants the first two and not the third. Words in quotes must stand
-            in the file's name, folders or tags, and `artist:`, `album:`, `title:`, `genre:`, `folder:`, `ucs:`, `bpm:`
+            in the file's name, folders or tags; it must be in the collection that `in:` names, and `artist:`, `album:`, `title:`, `genre:`, `folder:`, `ucs:`, `bpm:`
             (also 120-128) and `key:` must fit them. A Path, bytes, (wave, rate) or dict is a sound, and so is a sound's
             embedding (E,). With a `Detector`, its probability is the confidence of a hit. A list of words, sounds and
             detectors asks for all of them together.
@@ -211,7 +211,7 @@ class Library:
             `Hit.score` is the better cosine, of the recording as a whole or of its best window, whose times it has.
         by
             "both": by `Hit.relevance`, of sound and names together; "sound": by `Hit.score`, the cosine; "names": only
-            files that the words name. Queries without words are by sound.
+            files that the words name. Queries without words are by sound, as `by` of the result then says.
         filter
             Which files may be found.
         missing
@@ -220,15 +220,16 @@ class Library:
         **options
             Fields of the filter by themselves: `within` (files and folders), `path` (a pattern for it, "*.wav" or
             "*/rain/*", where `*` also fits slashes), `min_seconds` and `max_seconds`, `after` and `before` (seconds
-            since 1970, as `os.path.getmtime` gives them), `tags` (a file must have all of them).
+            since 1970, as `os.path.getmtime` gives them), `tags` and `collections` (a file must have all of these, and be
+            in all of those).
         """
         if per not in ("file", "window"):
             raise UsageError(f"per is {per!r}; choose file or window")
         if by not in ("sound", "names", "both"):
             raise UsageError(f"by is {by!r}; choose sound, names or both")
         unwanted = [without] if isinstance(without, str) else without
-        asked = read_question(query, unwanted, filter)
-        asked = replace(asked, filter=resolve_filter(asked.filter, options) or SearchFilter())
+        asked = read_question(query, unwanted, self._where(filter, options))
+        asked = replace(asked, filter=self._where(asked.filter, {}) or SearchFilter())
         vector = self._vector(asked.query, unwanted, k)
         clap = self._need_model()
         found = find_hits(self._store, clap, self._bank, asked, vector, k, per=per, by=by, missing=missing)
@@ -281,7 +282,7 @@ class Library:
             As in `search`.
         """
         self._check(k)
-        where = resolve_filter(filter, options)
+        where = self._where(filter, options)
         likes, unlikes = ([part] if isinstance(part, str | os.PathLike) else list(part) for part in (like, unlike))
         clap, bank = self._need_model(), self._bank()
         found = recommend(self._store, clap, bank, likes, unlikes, k, variety=variety, where=where, missing=missing)
@@ -322,7 +323,7 @@ class Library:
             k,
             judge=judge_of(self._bank(), asked.query, vector),
             fine=fine,
-            where=resolve_filter(asked.filter, {}),
+            where=self._where(asked.filter, {}),
             missing=missing,
             opened=opened,
             stop=stop,
@@ -364,30 +365,6 @@ class Library:
         """What the library holds: files, windows, seconds, bytes, and the present name of the model that made it."""
         maker = model_identity.describe_maker(self._store.model_identity())
         return {"path": self._store.place, **self._store.stats(), **maker}
-
-    # -- maintenance -------------------------------------------------------------------------------------
-
-    def verify(self, *, hashes: bool = True) -> Verification:
-        """Compare the library with itself and with the disk: every file's content, or only its size and time."""
-        maintenance.refuse_empty(self._store)
-        return maintenance.verify(self._store, hashes=hashes)
-
-    def repair(self) -> list[str]:
-        """Mend what `verify` calls damaged → what was done, in words; missing and changed files are for `add`."""
-        maintenance.refuse_empty(self._store)
-        return self._store.repair()
-
-    def export(self, output: str | os.PathLike[str]) -> dict[str, Any]:
-        """Write every window with its vector to one Parquet file → {"output", "files", "windows"}."""
-        return maintenance.export_parquet(self._store, Path(output))
-
-    def import_(self, source: str | os.PathLike[str]) -> dict[str, Any]:
-        """Add what another library of the same model has exported → {"files", "windows"}."""
-        return maintenance.import_parquet(self._store, Path(source))
-
-    def close(self) -> None:
-        """Close the library's files; the next call opens them again."""
-        self._store.close()
 
     # -- inside --------------------------------------------------------------------------------------
 

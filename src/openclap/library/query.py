@@ -2,6 +2,7 @@
 
 "rain + wind -thunder"   words: the first two should be heard, the last should not
 "rain" roof folder:City  words in quotes must be in a file's texts, artist:, folder:, ucs:, bpm:, key: in what it says
+rain in:trailer          the file must be in this collection
 a sound                  or its embedding (E,): what sounds like it
 a detector               what it was taught: its direction is the query
 [words, sound, …]        all of them together
@@ -43,7 +44,8 @@ Query: TypeAlias = str | Sound | Vector | Detector | Sequence[str | Sound | Vect
 
 # weight of unwanted words: of the first eight hits for "A + B -B", 92 % hold A alone; 43 % with a weight of 0 (LOG.md)
 PUSH = 0.5
-FACT = re.compile(rf"""(?:^|(?<=\s))({"|".join(ASKED)}):(?:["“]([^"”]+)["”]|(\S+))""", re.IGNORECASE)
+IN = "in"  # asks for a collection, as others do for facts
+FACT = re.compile(rf"""(?:^|(?<=\s))({"|".join((*ASKED, IN))}):(?:["“]([^"”]+)["”]|(\S+))""", re.IGNORECASE)
 QUOTED = re.compile("""(?:^|(?<=\\s))["“]([^"“”]+)["”]""")
 NOT = re.compile(r"""(?:^|\s)[-－](?:["“]([^"”]+)["”]|(\S+))""")
 AND = re.compile("\\s\\+\\s|＋|(?<=[\u4e00-\u9fff])\\+|\\+(?=[\u4e00-\u9fff])")  # Chinese needs no spaces around +
@@ -68,26 +70,31 @@ def read_question(query: Query, without: Sequence[str] = (), where: SearchFilter
     Raises
     ------
     UsageError
-        Words only say what a file must be called: then there is nothing to hear.
+        Words only say which files are wanted: then there is nothing to hear.
     """
     parts: Any = query if _is_several(query) else [query]
-    phrases, facts, left = [], [], []
+    phrases, said, left = [], [], []
     for part in parts:
         if isinstance(part, str):
-            facts += [(name.lower(), quoted or plain) for name, quoted, plain in FACT.findall(part)]
+            said += [(name.lower(), quoted or plain) for name, quoted, plain in FACT.findall(part)]
             heard = FACT.sub(" ", part)
             phrases += QUOTED.findall(heard)
             heard = QUOTED.sub(r" \1 ", heard)
             if not heard.strip() and part.strip():
-                raise UsageError(f"{part.strip()!r} only says what files are called; add words for what is heard")
-            left.append(heard if facts or phrases else part)
+                raise UsageError(f"{part.strip()!r} only says which files are wanted; add words for what is heard")
+            left.append(heard if said or phrases else part)
         else:
             left.append(part)
     given = where or SearchFilter()
     asked = [parse_query(part) for part in left if isinstance(part, str)]
     return Question(
         left if _is_several(query) else left[0],
-        replace(given, words=(*given.words, *phrases), facts=(*given.facts, *facts)),
+        replace(
+            given,
+            words=(*given.words, *phrases),
+            facts=(*given.facts, *(fact for fact in said if fact[0] != IN)),
+            collections=(*given.collections, *(value for name, value in said if name == IN)),
+        ),
         words_of_query(" ".join(text for wanted, _ in asked for text in wanted)),
         words_of_query(" ".join([*(text for _, unwanted in asked for text in unwanted), *without])),
     )

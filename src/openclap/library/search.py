@@ -69,7 +69,8 @@ def find_hits(
         lost = missing and not is_reachable(row.path)
         hit = Hit(row.path, row.start, row.end, row.score, likely, lost, likely < least, silent=row.silent)
         hits.append(hit if named is None else named.judged(hit, least))
-    return Ranked(hits, len(left_out), calibrated=isinstance(query, Detector) or has_own_curves(clap))
+    calibrated = isinstance(query, Detector) or has_own_curves(clap)
+    return Ranked(hits, len(left_out), calibrated=calibrated, by="sound" if named is None else by)
 
 
 def _first_reachable(rows: Iterable[ScoredWindow], k: int, *, missing: bool) -> tuple[list[ScoredWindow], set[str]]:

@@ -1,6 +1,8 @@
 """A library as the service shows it: its files are called by names below their common folder.
 
-Where on the server's disk that folder lies is told to nobody: filters are names and patterns below it as well.
+Where on the server's disk that folder lies is told to nobody: filters are names and patterns below it as well. What can
+still be asked for are words of folders between the one that was indexed and the common one: they are words of files as
+all others are, by the choice of who indexed them (docs/service.md says how to leave them out).
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from typing import TypeVar
 from openclap.clap import CLAP
 from openclap.errors import LibraryError, RequestRefused, UsageError
 from openclap.library import Library
+from openclap.library.filtering import collection_to_tag
 from openclap.library.query import Query
 from openclap.library.search import By, Per
 from openclap.library.served_files import ServedFiles
@@ -55,7 +58,8 @@ class LibraryView:
         """Search as `Library.search` does; `within` and `path` are below the library's common folder."""
         self._require_sounds()
         inside = None if filter.within is None else tuple(self._path_of(name) for name in filter.within)
-        placed = replace(filter, within=inside, path=self._pattern_of(filter.path))
+        tags = (*filter.tags, *map(collection_to_tag, filter.collections))  # a name that is not there finds nothing
+        placed = replace(filter, within=inside, path=self._pattern_of(filter.path), tags=tags, collections=())
         return self._name_hits(self._library.search(query, k, without=without, per=per, by=by, filter=placed))
 
     def moments(self, query: Query, k: int, stop: threading.Event | None = None) -> Ranked[Moment]:
@@ -97,7 +101,7 @@ class LibraryView:
         if self._root is None:
             raise LibraryError("the library was emptied meanwhile")
         named = (replace(one, path=_escape_name(one.path.removeprefix(self._root or ""))) for one in found)
-        return Ranked(named, found.left_out, calibrated=found.calibrated, unknown=found.unknown)
+        return Ranked(named, found.left_out, calibrated=found.calibrated, unknown=found.unknown, by=found.by)
 
     def _path_of(self, name: str) -> str:
         if "\0" in name or name.startswith("/") or ".." in name.split("/"):

@@ -126,11 +126,12 @@ LeftOut = Annotated[
 
 
 class SearchResponse(BaseModel):
-    """Hits, best first."""
+    """Hits, best first; `by` what they are ordered: by sound, where no word of the query can be part of a name."""
 
     hits: list[SearchHit]
     left_out: LeftOut = 0
     unknown: Unknown = []
+    by: Literal["both", "sound", "names"]
 
 
 class Span(BaseModel):

@@ -253,7 +253,7 @@ class _ComputeRoutes:
         """Find sounds in the server's library by words, by a sound, or by both, best first."""
         asked = await self._read(request, SearchRequest)
         source = self._query(asked.query, asked.audio, asked.k)
-        for name in ("without", "within", "tags"):
+        for name in ("without", "within", "tags", "collections"):
             self._check_many(name, getattr(asked, name) or ["-"])
             self._check_texts(name, getattr(asked, name) or [])
         found = await self._engine.search(
@@ -264,6 +264,7 @@ class _ComputeRoutes:
                 hits=[SearchHit.model_validate(hit.to_dict()) for hit in found],
                 left_out=found.left_out,
                 unknown=found.unknown,
+                by=found.by,
             )
         )
 

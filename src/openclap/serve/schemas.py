@@ -216,7 +216,7 @@ class MatchRequest(Request):
 class SearchRequest(Request):
     """What in the server's library fits words, a sound, or both."""
 
-    several = ("without", "within", "tags")
+    several = ("without", "within", "tags", "collections")
     renamed = OLD_FILTER_NAMES
     model_config = ConfigDict(
         extra="forbid",
@@ -244,6 +244,7 @@ class SearchRequest(Request):
         Files | None, Field(description="Files and folders, named as in hits, that the results must lie in.")
     ] = None
     tags: Annotated[MaybeTexts, Field(description="Tags that the file must have, all of them.")] = []
+    collections: Annotated[MaybeTexts, Field(description="Collections that it must be in, all of them.")] = []
 
 
 class MomentsRequest(Request):

@@ -17,6 +17,7 @@ __all__ = [
     "folder_matcher",
     "has_one_spelling",
     "is_plain",
+    "one_spelling",
     "path_matcher",
     "path_to_text",
     "regex_of_folder",
@@ -57,6 +58,12 @@ def spellings(text: str) -> list[str]:
 def has_one_spelling(path: str) -> bool:
     """Whether no other path means the same file name on this platform."""
     return not fold_case() and (path.isascii() or len(spellings(path)) == 1)
+
+
+def one_spelling(path: str, *, fold: bool | None = None) -> str:
+    """A path in one of its spellings: two that mean the same file name on this platform become equal."""
+    same = unicodedata.normalize("NFC", path)
+    return same.casefold() if (fold_case() if fold is None else fold) else same
 
 
 def is_plain(pattern: str) -> bool:
@@ -110,14 +117,10 @@ def folder_matcher(
     """A function that tells whether a path is one of these or lies below one, in any Unicode form."""
     small = fold_case() if fold is None else fold
 
-    def key(path: str) -> str:
-        same = unicodedata.normalize("NFC", path)
-        return same.casefold() if small else same
-
-    wanted = {key(path).rstrip(sep) for path in paths}
+    wanted = {one_spelling(path, fold=small).rstrip(sep) for path in paths}
 
     def lies(path: str | bytes) -> bool:
-        rest = key(os.fsdecode(path))
+        rest = one_spelling(os.fsdecode(path), fold=small)
         while rest and rest not in wanted:
             rest = rest.rpartition(sep)[0]
         return rest in wanted

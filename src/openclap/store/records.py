@@ -59,8 +59,8 @@ class File:
     seconds : float
         Its length.
     tags : tuple of str
-        Sorted. `put` neither sets nor clears them, `tag` adds some. A store remembers the tags of content that leaves
-        it, and gives them back when the content returns.
+        Sorted. `put` neither sets nor clears them, `tag` adds some, `untag` removes some. A store remembers the tags of
+        content that leaves it, and gives them back when the content returns.
     reading : int
         The revision of decoding by which its windows were made; 1 where none was noted.
     """
@@ -225,6 +225,12 @@ class Store(Protocol):
     def tag(self, paths: Iterable[str], tags: Sequence[str]) -> None:
         """Put tags on files."""
 
+    def untag(self, paths: Iterable[str], tags: Sequence[str]) -> None:
+        """Take tags off files, and forget that their content, or what was at these paths before, ever had them.
+
+        So they do not come back when the content leaves and returns, or moves to a path where it was before.
+        """
+
     def remembered_tags(self) -> list[RememberedTags]:
         """Remembered tags of content that has left, in no order."""
 
@@ -242,6 +248,12 @@ class Store(Protocol):
 
     def recordings(self, paths: Sequence[str]) -> Iterator[Recording]:
         """The files at these paths that are in the store, with their windows."""
+
+    def tag_counts(self) -> dict[str, int]:
+        """The numbers of files with each tag, by tag, in the order of the alphabet."""
+
+    def window_counts(self, paths: Iterable[str]) -> dict[str, int]:
+        """The numbers of windows of these files, by path; what is not in the store is left out."""
 
     def recording(self, path: str) -> Recording | None:
         """One file with its windows; None where it is not in the store."""

@@ -5,11 +5,12 @@ The table is made when the first tags are remembered.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import pyarrow as pa
 
+from openclap.batches import batches
 from openclap.store.lance.conditions import is_any_of
 from openclap.store.lance.rows import SCHEMAS, remembered_row, row_to_remembered
 from openclap.store.lance.tables import Tables
@@ -69,6 +70,20 @@ class TagsOfContent:
             found[file.path] = tuple(sorted({tag for row in here or any_path for tag in row["tags"] or ()}))
             used += [row["key"] for row in here]
         return found, used
+
+    def remove(self, tags: Collection[str], **of: Collection[str]) -> None:
+        """Forget tags of what has one of these values in one of these columns, `hash` and `path`."""
+        table = self._tables.get(TABLE) if self._of_library else None
+        if table is None:
+            return
+        rows: dict[str, dict[str, Any]] = {}
+        for column, values in of.items():
+            for some in batches(values, AT_ONCE):
+                found = table.search().where(is_any_of(column, some)).limit(None).to_list()
+                rows |= {row["key"]: row for row in found if not set(tags).isdisjoint(row["tags"] or ())}
+        rest = {key: [tag for tag in row["tags"] if tag not in tags] for key, row in rows.items()}
+        self.put([row_to_remembered({**rows[key], "tags": left}) for key, left in rest.items() if left])
+        self.forget([key for key, left in rest.items() if not left])
 
     def forget(self, keys: Sequence[str]) -> None:
         """Forget the rows of content that has come back."""

@@ -10,6 +10,7 @@ an approximate index; rows that were written later are looked at one by one.
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
@@ -177,6 +178,21 @@ class LanceStore(Store):
                 )
 
     @override
+    def untag(self, paths: Iterable[str], tags: Sequence[str]) -> None:
+        paths, unwanted = list(map(path_to_text, paths)), set(tags)
+        if not paths or not unwanted:
+            return
+        with self._tables.translate_errors("written to"), self._tables.lock():
+            found = list(self._rows.select("path", paths, ["key", "path", "hash", "tags"]))
+            known, hashes = ({row[name] for row in found} for name in ("path", "hash"))
+            gone = [path for path in paths if path not in known]
+            self._remembered.remove(unwanted, hash=hashes, path=gone)  # first: killed here, the rest can be done again
+            rows = [row for row in found if unwanted & set(row["tags"] or ())]
+            if rows:
+                left = [sorted(set(row["tags"]) - unwanted) for row in rows]
+                self._rows.update([row["key"] for row in rows], tags=left)
+
+    @override
     def note_texts(self, texts: Mapping[str, FileText]) -> None:
         new = {path_to_text(path): text for path, text in texts.items()}
         with self._tables.translate_errors("written to"), self._tables.lock():
@@ -242,6 +258,24 @@ class LanceStore(Store):
             found = self._rows.tracks(wanted)
         others = [path for path in wanted if path not in found]
         return found | {recording.file.path: recording.track for recording in self.recordings(others)}
+
+    @override
+    def tag_counts(self) -> dict[str, int]:
+        with self._tables.translate_errors("read"):
+            table = self._rows.current()
+            if table is None:
+                return {}
+            found = (
+                table.search().where(f"{FIRST} AND array_length(tags) > 0").select(["tags"]).limit(None).to_batches()
+            )
+            counts = Counter(tag for batch in found for tags in batch["tags"].to_pylist() for tag in tags or ())
+            return dict(sorted(counts.items()))
+
+    @override
+    def window_counts(self, paths: Iterable[str]) -> dict[str, int]:
+        with self._tables.translate_errors("read"):
+            rows = self._rows.select("path", map(path_to_text, paths), ["path"])
+            return dict(Counter(text_to_path(row["path"]) for row in rows))
 
     @override
     def texts(self, paths: Iterable[str]) -> dict[str, FileText]:

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from openclap.errors import Hint, LibraryError
+from openclap.errors import Hint, LibraryError, MissingExtra
 from openclap.store.sqlite.connection import WAIT_SECONDS, Connection, NotCreatedYet
 from openclap.store.sqlite.first_format import first_format_beside
 from openclap.store.sqlite.migration import FORMAT_VERSION
@@ -104,6 +104,11 @@ class Database:
         except BrokenValue as error:
             raise self._damage_error(error) from error
         except sqlite3.OperationalError as error:
+            if "no such module" in str(error):
+                raise MissingExtra(
+                    f"the SQLite of this Python ({sqlite3.sqlite_version}) has no full-text index ({error}), in which a"
+                    " library keeps names and tags; use a Python whose SQLite has FTS5, as those of python.org and conda"
+                ) from error
             if DAMAGE.search(str(error)):
                 raise self._damage_error(error) from error
             full = "what was there before is unharmed; make room", "give yourself permission", Hint("other_library")

@@ -39,6 +39,7 @@ __all__ = [
     "TAGGED",
     "best_windows",
     "blocks_after",
+    "count_windows",
     "counts_of",
     "file_to_row",
     "key_to_path",
@@ -169,6 +170,14 @@ def counts_of(db: sqlite3.Connection) -> tuple[int, int, float]:
     if row is None or not all(isinstance(value, int | float) and math.isfinite(value) for value in row):
         raise BrokenValue(f"its counts are {row}")
     return int(row[0]), int(row[1]), float(row[2])
+
+
+def count_windows(db: sqlite3.Connection, keys: Iterable[str | bytes]) -> Iterator[tuple[str, int]]:
+    """The paths of those of these files that are in the library, with the numbers of their windows."""
+    for some in batches(keys, AT_ONCE):
+        counted = "SELECT path, (SELECT count(*) FROM windows WHERE file = files.id) FROM files"
+        for path, count in db.execute(f"{counted} WHERE path IN ({placeholders(some)})", some):
+            yield validate_path(key_to_path(path)), count
 
 
 def remembered_in(db: sqlite3.Connection) -> list[RememberedTags]:

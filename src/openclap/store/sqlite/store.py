@@ -52,6 +52,7 @@ from openclap.store.sqlite.rows import (
     ROWS_AT_ONCE,
     TAGGED,
     best_windows,
+    count_windows,
     counts_of,
     file_to_row,
     load_scored_windows,
@@ -66,6 +67,7 @@ from openclap.store.sqlite.rows import (
     width_of,
     write_windows,
 )
+from openclap.store.sqlite.tags import count_tags, put_tags, remove_tags
 from openclap.store.sqlite.words import UNREAD, delete_file, match_words, numbers_of, texts_of, write_text
 from openclap.store.validation import BrokenValue, validate_scores, validate_width
 
@@ -175,10 +177,14 @@ class SqliteStore(Store):
         if not paths or not tags:
             return
         with self._writing() as db:
-            db.executemany(
-                "INSERT OR IGNORE INTO tags SELECT id, ? FROM files WHERE path = ?",
-                [(tag, path_to_key(path)) for path in paths for tag in tags],
-            )
+            put_tags(db, map(path_to_key, paths), tags)
+
+    @override
+    def untag(self, paths: Iterable[str], tags: Sequence[str]) -> None:
+        paths = list(paths)
+        if paths and tags:
+            with self._writing() as db:
+                remove_tags(db, map(path_to_key, paths), tags)
 
     @override
     def note_texts(self, texts: Mapping[str, FileText]) -> None:
@@ -254,6 +260,16 @@ class SqliteStore(Store):
     def tracks(self, paths: Iterable[str]) -> dict[str, Vectors]:
         with self._database.read_transaction() as db:
             return tracks_of(db, paths) if db else {}
+
+    @override
+    def tag_counts(self) -> dict[str, int]:
+        with self._database.read_transaction() as db:
+            return dict(count_tags(db)) if db else {}
+
+    @override
+    def window_counts(self, paths: Iterable[str]) -> dict[str, int]:
+        with self._database.read_transaction() as db:
+            return dict(count_windows(db, map(path_to_key, paths))) if db else {}
 
     @override
     def texts(self, paths: Iterable[str]) -> dict[str, FileText]:

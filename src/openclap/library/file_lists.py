@@ -1,0 +1,43 @@
+"""Files of a library → a file that lists them, for other programs: CSV, or one path a line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from openclap.atomic_write import write_text
+from openclap.describe.formats import format_csv
+from openclap.errors import UsageError
+from openclap.library.library_results import LibraryFile
+
+__all__ = ["FORMATS", "write_list"]
+
+
+def write_list(files: Sequence[LibraryFile], output: Path) -> None:
+    """Write a list of files in the format of the name's ending, one of `FORMATS`.
+
+    Raises
+    ------
+    UsageError
+        Another ending, or a file that cannot be written.
+    """
+    make = FORMATS.get(output.suffix.lower())
+    if make is None:
+        raise UsageError(f"-o {output}: the name must end in {' or '.join(FORMATS)}")
+    write_text(output, make(files))
+
+
+def _csv(files: Sequence[LibraryFile]) -> str:
+    rows = (
+        (file.path, round(file.seconds, 3), file.windows, ", ".join(file.tags), ", ".join(file.collections))
+        for file in files
+    )
+    return format_csv(("path", "seconds", "windows", "tags", "collections"), rows)
+
+
+def _paths(files: Sequence[LibraryFile]) -> str:
+    """A path a line, without names that hold a line break."""
+    return "".join(f"{file.path}\n" for file in files if not {"\n", "\r"} & {*file.path})
+
+
+FORMATS: dict[str, Callable[[Sequence[LibraryFile]], str]] = {".csv": _csv, ".txt": _paths}
