@@ -11,7 +11,8 @@ import soundfile as sf
 from models_for_tests import small_clap
 
 from openclap import Library
-from openclap.audio.fingerprint import LAG_FRAMES, fingerprint, landmark_keys, overlap
+from openclap.audio.fingerprint import LAG_FRAMES, Fingerprint, Overlaps, fingerprint, landmark_keys, overlap
+from openclap.library import duplicates
 
 RATE = 16_000
 
@@ -84,3 +85,41 @@ def test_groups_of_a_library(tokenizer_file: Path, tmp_path: Path) -> None:
     assert group.files[3].similarity == 1.0
     assert [Path(failure.path).name for failure in found.failed] == ["gone.wav"]
     assert library.duplicates(within=[sounds / "e.wav", sounds / "f.wav"]).groups == []
+
+
+def test_the_next_look_listens_to_what_is_new(
+    tokenizer_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every look for duplicates decoded all files of the library."""
+    sounds = tmp_path / "sounds"
+    sounds.mkdir()
+    for name, seed in (("a", 11), ("b", 12), ("c", 13)):
+        sf.write(sounds / f"{name}.wav", recording(seed), RATE)
+    sf.write(sounds / "d.flac", 0.5 * recording(11), RATE)
+    library = Library.open(tmp_path / "lib", model=small_clap(tokenizer_file))
+    library.add(sounds)
+    first = library.duplicates()
+    assert [[Path(copy.path).name for copy in group.files] for group in first.groups] == [["a.wav", "d.flac"]]
+    heard: list[str] = []
+
+    def listen(path: str) -> Fingerprint:
+        heard.append(Path(path).name)
+        return fingerprint(path)
+
+    monkeypatch.setattr(duplicates, "fingerprint", listen)
+    assert library.duplicates() == first
+    assert heard == []
+    sf.write(sounds / "c.wav", recording(11)[RATE:], RATE)  # not indexed again: its hash is that of another sound
+    assert [len(group.files) for group in library.duplicates().groups] == [3]
+    assert heard == ["c.wav"]
+
+
+def test_many_pairs_are_compared_in_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    prints = [
+        fingerprint((recording(seed, seconds), RATE)) for seed, seconds in ((1, 2.0), (1, 3.0), (2, 9.0), (3, 1.0))
+    ]
+    monkeypatch.setattr("openclap.audio.fingerprint.TRANSFORMED_BYTES", 100_000)
+    overlaps = Overlaps(prints.__getitem__)
+    for a, b in ((0, 1), (0, 2), (1, 2), (2, 3), (0, 1), (2, 0)):
+        assert overlaps.of(a, b) == overlap(prints[a], prints[b])
+    assert overlaps._bytes <= 300_000

@@ -60,6 +60,22 @@ def test_with_a_recording_nothing_else_is(folder: Path, monkeypatch: pytest.Monk
     assert len(names(ask(folder, "moments", "rain", library=False))) == 2
 
 
+def test_several_questions_are_answered_apart(folder: Path, tmp_path: Path) -> None:
+    """Each question was a run of its own, which listened to the whole recording."""
+    sound, csv, labels = str(folder / "sounds" / "shore.wav"), tmp_path / "m.csv", tmp_path / "m.txt"
+    one = ask(folder, "moments", sound, "rain", library=False)
+    both = ask(folder, "moments", sound, "rain", "a siren", "-o", str(csv), library=False)
+    assert [{**row, "query": "rain"} for row in one] == [row for row in both if row["query"] == "rain"]
+    assert [row["query"] for row in both] == ["rain"] * len(one) + ["a siren"] * (len(both) - len(one))
+    assert [line.split(",")[4] for line in csv.read_text().splitlines()[1:]] == [row["query"] for row in both]
+    ask(folder, "moments", sound, "rain", "a siren", "-o", str(labels), library=False)
+    assert {line.split("\t")[2].rpartition(" ")[0] for line in labels.read_text().splitlines()} == {"rain", "a siren"}
+    ask(folder, "moments", sound, "rain", "a siren", "-o", str(tmp_path / "m.json"), library=False)
+    saved = json.loads((tmp_path / "m.json").read_text())
+    assert [group["query"] for group in saved["queries"]] == ["rain", "a siren"]
+    assert {row["query"] for row in ask(folder, "moments", "rain", "a siren")} == {"rain", "a siren"}
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -237,6 +237,10 @@ def test_moments(server: Running, clap: CLAP, sounds: list[bytes]) -> None:
     assert [set(moment) for moment in found] == [{"start", "end", "score", "confidence"}] * len(right)
     for name in ("start", "end", "score", "confidence"):
         np.testing.assert_allclose([m[name] for m in found], [m[name] for m in right], atol=1e-4)
+    both = post(server, "/v1/moments", {"queries": ["rain", "a siren"], "audio": uri_of(sounds[1]), "k": 3})["moments"]
+    assert [{**moment, "query": "rain"} for moment in found] == [m for m in both if m["query"] == "rain"]
+    assert {moment["query"] for moment in both} == {"rain", "a siren"}
+    refused(server, "/v1/moments", 400, "invalid_request", json={"queries": ["rain", " "], "audio": uri_of(sounds[1])})
     inside = post(server, "/v1/moments", {"query": "rain"})["moments"]
     assert inside
     assert all((server.folder / "sounds" / moment["path"]).is_file() for moment in inside)

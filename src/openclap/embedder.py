@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Protocol
 
 from openclap.config import CLAPConfig
+from openclap.errors import SoundError
 from openclap.normalization import Vectors
 from openclap.results import Windows
 
@@ -35,3 +37,6 @@ class Embedder(Protocol):
 
     def encode_windows(self, sound: Any, *, window: float = 10.0, hop: float = 5.0) -> Windows:
         """Embed the windows of one recording → their times and unit rows."""
+
+    def encode_each(self, sounds: Any, *, window: float = 10.0, hop: float = 5.0) -> Iterator[Windows | SoundError]:
+        """Embed the windows of many recordings, in order; one that cannot be used gives its error."""

@@ -12,6 +12,8 @@ key: the same recording has many keys in common, another one hardly any (after H
 
 from __future__ import annotations
 
+from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,8 +23,9 @@ from openclap.audio.load import Sound, load
 from openclap.audio.mel import log_mel
 from openclap.config import FrontEnd
 
-__all__ = ["BANDS", "Fingerprint", "fingerprint", "landmark_keys", "overlap"]
+__all__ = ["BANDS", "FINGERPRINT_VERSION", "Fingerprint", "Overlaps", "fingerprint", "landmark_keys", "overlap"]
 
+FINGERPRINT_VERSION = 1  # a new one where the same recording gives other numbers
 FRONT_END = FrontEnd(sampling_rate=8000, n_fft=1024, hop=128, mel_bins=32, f_min=200.0, f_max=3400.0)
 BANDS = FRONT_END.mel_bins - 1  # differences of neighbouring mel bands
 FRAMES_PER_SECOND = FRONT_END.sampling_rate / FRONT_END.hop
@@ -34,6 +37,7 @@ STEPS_PER_DB = 20.0  # of the int8 numbers
 MIN_OVERLAP_SECONDS = 0.5  # and
 MIN_OVERLAP_SHARE = 0.5  # of the shorter fingerprint
 MIN_ENERGY_SHARE = 0.3  # of the fingerprint with less energy
+TRANSFORMED_BYTES = 128 << 20  # of spectra that are held for the next pairs
 KEY_FIRST, KEY_BITS = 4, 24  # the bands whose signs are a key
 MIN_MOVING_SHARE = 0.3  # of the numbers of a key are not 0
 
@@ -72,19 +76,67 @@ def landmark_keys(changes: Fingerprint) -> npt.NDArray[np.int32]:
 
 def overlap(a: Fingerprint, b: Fingerprint) -> Overlap:
     """The offset at which two recordings agree best."""
-    if not len(a) or not len(b):
-        return Overlap(0.0, 0.0)
-    x, y = a.astype(np.float32), b.astype(np.float32)
-    length = 1 << (len(x) + len(y) - 1).bit_length()
-    spectra = np.fft.rfft(x, length, axis=0) * np.conj(np.fft.rfft(y, length, axis=0))
-    products = np.fft.irfft(spectra.sum(1), length)
-    offsets = np.arange(-len(y) + 1, len(x))  # of y's first frame in x
-    first, last = np.maximum(offsets, 0), np.minimum(offsets + len(y), len(x))
-    energy_x, energy_y = (np.concatenate([[0.0], np.cumsum((z.astype(np.float64) ** 2).sum(1))]) for z in (x, y))
-    shared = np.sqrt((energy_x[last] - energy_x[first]) * (energy_y[last - offsets] - energy_y[first - offsets]))
-    min_frames = max(MIN_OVERLAP_SECONDS * FRAMES_PER_SECOND, MIN_OVERLAP_SHARE * min(len(x), len(y)))
-    is_enough = last - first >= min(min_frames, len(x), len(y))
-    is_enough &= shared > max(MIN_ENERGY_SHARE * min(energy_x[-1], energy_y[-1]), 1.0)
+    return Overlaps([a, b].__getitem__).of(0, 1)
+
+
+class Overlaps:
+    """The overlaps of many pairs of fingerprints, each of which is transformed once for all its pairs.
+
+    Parameters
+    ----------
+    fingerprint_of
+        Gives the fingerprint of a number.
+    """
+
+    def __init__(self, fingerprint_of: Callable[[int], Fingerprint]) -> None:
+        self._fingerprint_of = fingerprint_of
+        self._transformed: OrderedDict[tuple[int, int], _Transformed] = OrderedDict()
+        self._bytes = 0
+
+    def of(self, a: int, b: int) -> Overlap:
+        """The offset at which two recordings agree best, by their numbers."""
+        frames = [len(self._fingerprint_of(i)) for i in (a, b)]
+        if not all(frames):
+            return Overlap(0.0, 0.0)
+        length = 1 << (sum(frames) - 1).bit_length()
+        return _best_overlap(self._transform(a, length), self._transform(b, length), length)
+
+    def _transform(self, i: int, length: int) -> _Transformed:
+        found = self._transformed.pop((i, length), None)
+        if found is None:
+            found = _Transformed.of(self._fingerprint_of(i), length)
+            self._bytes += found.spectra.nbytes
+        self._transformed[i, length] = found
+        while self._bytes > TRANSFORMED_BYTES and len(self._transformed) > 2:
+            _, oldest = self._transformed.popitem(last=False)
+            self._bytes -= oldest.spectra.nbytes
+        return found
+
+
+@dataclass(frozen=True, eq=False)
+class _Transformed:
+    """A fingerprint as the comparison needs it: the spectrum of each band, and the energy up to each frame."""
+
+    spectra: npt.NDArray[np.complex64]  # (31, length / 2 + 1)
+    energy: npt.NDArray[np.float64]  # (T + 1,)
+
+    @classmethod
+    def of(cls, fingerprint: Fingerprint, length: int) -> _Transformed:
+        bands = np.ascontiguousarray(fingerprint.T, np.float32)
+        energy = np.concatenate([[0.0], np.cumsum((bands.astype(np.float64) ** 2).sum(0))])
+        return cls(np.fft.rfft(bands, length, axis=1).astype(np.complex64, copy=False), energy)
+
+
+def _best_overlap(x: _Transformed, y: _Transformed, length: int) -> Overlap:
+    """The offset of the greatest correlation of two fingerprints with spectra of so many numbers."""
+    frames_x, frames_y = len(x.energy) - 1, len(y.energy) - 1
+    products = np.fft.irfft(np.einsum("bf,bf->f", x.spectra, y.spectra.conj()), length)
+    offsets = np.arange(-frames_y + 1, frames_x)  # of y's first frame in x
+    first, last = np.maximum(offsets, 0), np.minimum(offsets + frames_y, frames_x)
+    shared = np.sqrt((x.energy[last] - x.energy[first]) * (y.energy[last - offsets] - y.energy[first - offsets]))
+    min_frames = max(MIN_OVERLAP_SECONDS * FRAMES_PER_SECOND, MIN_OVERLAP_SHARE * min(frames_x, frames_y))
+    is_enough = last - first >= min(min_frames, frames_x, frames_y)
+    is_enough &= shared > max(MIN_ENERGY_SHARE * min(x.energy[-1], y.energy[-1]), 1.0)
     if not is_enough.any():
         return Overlap(0.0, 0.0)
     correlation = np.where(is_enough, products[offsets % length] / np.maximum(shared, 1.0), -1.0)

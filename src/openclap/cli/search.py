@@ -100,7 +100,7 @@ def search(
     filter = replace(filter, within=tuple(paths) if paths else None)
     collection, failed = open_library(library, loading, k, paths)
     if exact:
-        _show_library_moments(collection, wanted, title, k, filter, missing, output, as_json)
+        _show_library_moments(collection, [(wanted, title)], k, filter, missing, output, as_json)
     else:
         per: Per = "window" if windows else "file"
         hits = collection.search(wanted, k, without=without or (), per=per, by=by, filter=filter, missing=missing)
@@ -139,7 +139,10 @@ def moments(
     recording: Annotated[
         str | None, typer.Argument(help="A recording to look into; left out, the library is looked through")
     ] = None,
-    query: Annotated[str | None, typer.Argument(help="What to look for, in words")] = None,
+    queries: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[QUERY]...", help="What to look for, in words; several are asked apart"),
+    ] = None,
     sound: LikeSound = None,
     detector: TaughtSound = None,
     k: Count = 5,
@@ -164,29 +167,34 @@ def moments(
 ) -> None:
     """Where something is heard: in a long recording, or in all recordings of the library.
 
+    A recording is listened to once, for all questions, and its windows are kept for the next ones.
     --window, --hop and --track are of a recording, filters and --missing of the library.
     """
     source = context.get_parameter_source("library")
     in_library = source is not None and source.name == "COMMANDLINE"
-    if recording is not None and query is None and (in_library or isinstance(sound_or_words(recording), str)):
-        recording, query = None, recording
+    asked: list[str | None] = [*(queries or [])]
+    is_words = recording is not None and isinstance(sound_or_words(recording), str)
+    if recording is not None and ((not asked and in_library) or (is_words and (in_library or not asked))):
+        recording, asked = None, [recording, *asked]
     if recording is not None and in_library:
         raise UsageError(f"look into {recording}, or through --library; leave one of them out")
-    wanted, title = _what_to_find(query, sound, detector, "moments RECORDING")
+    wanted = [_what_to_find(query, sound, detector, "moments RECORDING") for query in asked or [None]]
     if recording is None:
         collection, _ = open_library(library, loading, k, None)
-        _show_library_moments(collection, wanted, title, k, filter, missing, output, as_json)
+        _show_library_moments(collection, wanted, k, filter, missing, output, as_json)
         return
     from openclap.confidence import confidence_curves, has_own_curves
-    from openclap.library import moments_in
+    from openclap.library import moments_of_each
     from openclap.library.query import texts_of
     from openclap.results import Ranked
 
     clap = loading.load()
-    found = moments_in(clap, recording, wanted, k, window=window, hop=hop, track=track)
-    ranked = Ranked(found, calibrated=has_own_curves(clap), unknown=clap.unknown_words(texts_of(wanted)))
-    unlikely = confidence_curves(clap.config).unlikely
-    _show_moments(ranked, title, output, as_json, unlikely, f"{title} in {short(recording)}")
+    found = moments_of_each(clap, recording, [query for query, _ in wanted], k, window=window, hop=hop, track=track)
+    ranked = [
+        (title, Ranked(some, calibrated=has_own_curves(clap), unknown=clap.unknown_words(texts_of(query))))
+        for (query, title), some in zip(wanted, found, strict=True)
+    ]
+    _show_moments(ranked, output, as_json, confidence_curves(clap.config).unlikely, f" in {short(recording)}")
 
 
 # -- inside ------------------------------------------------------------------------------------------
@@ -285,46 +293,51 @@ def _name(found: Hit | Moment) -> Text:
 
 def _show_library_moments(
     library: Library,
-    wanted: Query,
-    title: str,
+    wanted: Sequence[tuple[Query, str]],
     k: int,
     filter: SearchFilter,
     missing: bool,
     output: Path | None,
     as_json: bool,
 ) -> None:
-    found = library.moments(wanted, k, filter=filter, missing=missing)
-    if not found and not found.left_out:
+    found = [(title, library.moments(query, k, filter=filter, missing=missing)) for query, title in wanted]
+    if not any(some or some.left_out for _, some in found):
         from openclap.cli.no_results import why_nothing
 
         err.print(plain(why_nothing(library, filter)))
-    _show_moments(found, title, output, as_json, library.unlikely)
-    print_left_out(found.left_out, "recording")
+    _show_moments(found, output, as_json, library.unlikely)
+    print_left_out(max(some.left_out for _, some in found), "recording")
 
 
 def _show_moments(
-    found: Ranked[Moment], title: str, output: Path | None, as_json: bool, unlikely: float, heading: str = ""
+    asked: Sequence[tuple[str, Ranked[Moment]]], output: Path | None, as_json: bool, unlikely: float, where: str = ""
 ) -> None:
-    """Write and print moments: of one recording under its `heading`, of a library with the name of each recording."""
-    from openclap.library import write_moments
+    """Write and print the moments of each query; `where` names the recording, else every row names its own."""
+    from openclap.library import write_moments_of_each
 
-    print_unknown(found.unknown)
     if output is not None:
-        write_moments(found, output, title)
-    sure = [moment.confidence or 0.0 for moment in found]
-    if as_json:
-        emit(moment.to_dict() for moment in found)
-    elif found:
-        if max(sure) < unlikely:
-            _print_unlikely(sure)
-        rows: list[tuple[Cell, ...]] = [
-            (span(m.start, m.end), f"{m.score:+.3f}", f"{share:.0%}", bar(share), *([] if heading else [_name(m)]))
-            for m, share in zip(found, sure, strict=True)
-        ]
-        columns = ("when", "cosine", "confidence", "", *([] if heading else ["sound"]))
-        table(plain(heading or title), columns, rows, right=("cosine", "confidence"))
-    if found and not found.calibrated:
+        write_moments_of_each(asked, output)
+    for title, found in asked:
+        print_unknown(found.unknown)
+        if as_json:
+            named = {"query": title} if len(asked) > 1 else {}
+            emit({**named, **moment.to_dict()} for moment in found)
+        elif found:
+            _show_table(found, title + where, unlikely, named=not where)
+    if any(found and not found.calibrated for _, found in asked):
         print_uncalibrated()
+
+
+def _show_table(found: Ranked[Moment], title: str, unlikely: float, *, named: bool) -> None:
+    sure = [moment.confidence or 0.0 for moment in found]
+    if max(sure) < unlikely:
+        _print_unlikely(sure)
+    rows: list[tuple[Cell, ...]] = [
+        (span(m.start, m.end), f"{m.score:+.3f}", f"{share:.0%}", bar(share), *([_name(m)] if named else []))
+        for m, share in zip(found, sure, strict=True)
+    ]
+    columns = ("when", "cosine", "confidence", "", *(["sound"] if named else []))
+    table(plain(title), columns, rows, right=("cosine", "confidence"))
 
 
 def _print_unlikely(sure: Sequence[float], what: str = "confidence") -> None:
@@ -338,5 +351,9 @@ VERBS: Verbs = {
         "openclap search --sound door.wav -k 3",
     ),
     similar: ("openclap similar door.wav -k 3",),
-    moments: ('openclap moments night.flac "an owl" -k 3', 'openclap moments "a dog barking" -o dogs.csv'),
+    moments: (
+        'openclap moments night.flac "an owl" -k 3',
+        'openclap moments night.flac "an owl" "rain" "a train"',
+        'openclap moments "a dog barking" -o dogs.csv',
+    ),
 }

@@ -22,13 +22,14 @@ import numpy as np
 import numpy.typing as npt
 
 from openclap.audio.decode_limits import limit
-from openclap.audio.levels import FRAME_SECONDS, levels
+from openclap.audio.levels import FRAME_SECONDS
 from openclap.describe.describer import Describer, make_rereadable
 from openclap.describe.english import SILENCE
 from openclap.normalization import Vectors
 from openclap.options import TimelineKeywords, TimelineOptions, make_options
 from openclap.results import Span, Tag, Windows
 from openclap.silence import SILENT_DB
+from openclap.window_cache import WindowCache, user_cache
 
 if TYPE_CHECKING:
     from typing import Unpack  # Python 3.11
@@ -53,6 +54,8 @@ UNSURE = "\0"  # stands for the label of a span where one was the most likely, b
 def timeline(
     describer: Describer,
     sound: Any,
+    *,
+    cache: WindowCache | None = None,
     **options: Unpack[TimelineKeywords],
 ) -> list[Span]:
     """Describe what is heard when: spans that follow each other from the recording's start to its end.
@@ -64,6 +67,8 @@ def timeline(
         own labels are all kept apart.
     sound
         A recording, which is read twice; only the vectors of its windows are held in memory.
+    cache
+        Where its windows and levels are kept, so that the next timeline of it reads nothing; None: the user's.
     **options
         `window`, `hop`, `change`: fields of `openclap.options.TimelineOptions`.
 
@@ -76,8 +81,9 @@ def timeline(
     """
     asked = make_options(TimelineOptions, options)
     sound = limit(make_rereadable(sound), track=describer.track)
-    windows = describer.clap.encode_windows(sound, window=asked.window, hop=asked.hop)
-    return timeline_of_windows(describer, windows, levels(sound), change=asked.change)
+    heard = user_cache() if cache is None else cache
+    windows = heard.windows(describer.clap, sound, window=asked.window, hop=asked.hop)
+    return timeline_of_windows(describer, windows, heard.levels(sound), change=asked.change)
 
 
 def timeline_of_windows(

@@ -16,13 +16,15 @@ from functools import partial
 
 import numpy as np
 
-from openclap.audio.fingerprint import Fingerprint, fingerprint, overlap
+from openclap.audio.fingerprint import FINGERPRINT_VERSION, Fingerprint, Overlaps, fingerprint
 from openclap.audio.fingerprint_index import SAME_RECORDING, FingerprintIndex, connected_groups
 from openclap.errors import SoundError
 from openclap.library.indexing import or_error
+from openclap.library.scan import size_and_time
 from openclap.progress import with_progress
 from openclap.results import Copy, Duplicates, Failure, Group
 from openclap.store import File, SearchFilter, Store
+from openclap.window_cache import WindowCache, user_cache
 
 __all__ = ["find_duplicates"]
 
@@ -61,8 +63,9 @@ def find_duplicates(store: Store, where: SearchFilter | None = None, *, progress
                 failed.append(Failure(files[i].path, found.cause))
             else:
                 prints.add(i, found)
+        overlaps = Overlaps(prints.__getitem__)
         for a, b in sorted(prints.candidate_pairs() | _near_embeddings(store, files, prints.length, where)):
-            match = overlap(prints[a], prints[b])
+            match = overlaps.of(a, b)
             if match.correlation >= SAME_RECORDING:
                 links.append(_Link(a, b, match.offset, match.correlation))
     return Duplicates(
@@ -73,9 +76,26 @@ def find_duplicates(store: Store, where: SearchFilter | None = None, *, progress
 def _fingerprints(
     files: Sequence[File], chosen: Sequence[int], progress: bool
 ) -> Iterator[tuple[int, Fingerprint | SoundError]]:
+    listen = partial(or_error, partial(_fingerprint_of, user_cache()))
     with ThreadPoolExecutor(WORKERS, "openclap-fingerprint") as pool:
-        made = zip(chosen, pool.map(partial(or_error, fingerprint), (files[i].path for i in chosen)), strict=True)
+        made = zip(chosen, pool.map(listen, (files[i] for i in chosen)), strict=True)
         yield from with_progress(made, "listening", len(chosen), show=progress)
+
+
+def _fingerprint_of(cache: WindowCache, file: File) -> Fingerprint:
+    """The fingerprint of a file, from before where its content was listened to.
+
+    Raises
+    ------
+    SoundError
+        It cannot be read any more.
+    """
+    if size_and_time(file.path) != (file.size, file.mtime_ns):  # gone or changed: its hash is another's
+        return fingerprint(file.path)
+    kept = cache.recall_content(
+        file.hash, ("fingerprint", FINGERPRINT_VERSION), lambda: {"change": fingerprint(file.path)}
+    )
+    return kept["change"]
 
 
 def _near_embeddings(

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 from openclap.atomic_write import write_text
 from openclap.describe.formats import format_csv
 from openclap.errors import UsageError
 from openclap.results import Hit, Moment
 
-__all__ = ["FORMATS", "write_moments", "write_playlist"]
+__all__ = ["FORMATS", "write_moments", "write_moments_of_each", "write_playlist"]
+
+Found: TypeAlias = Sequence[tuple[str, Sequence[Moment]]]  # queries with their moments
 
 
 def write_moments(moments: Sequence[Moment], output: Path, label: str) -> None:
@@ -22,10 +25,21 @@ def write_moments(moments: Sequence[Moment], output: Path, label: str) -> None:
     UsageError
         Another ending, Audacity labels of several recordings, or a file that cannot be written.
     """
+    write_moments_of_each([(label, moments)], output)
+
+
+def write_moments_of_each(found: Found, output: Path) -> None:
+    """Write the moments of several queries, each with its name, into one file as `write_moments` does.
+
+    Raises
+    ------
+    UsageError
+        As `write_moments`.
+    """
     make = FORMATS.get(output.suffix.lower())
     if make is None:
         raise UsageError(f"-o {output}: the name must end in {', '.join(FORMATS)} (.txt is for Audacity's labels)")
-    write_text(output, make(moments, label))
+    write_text(output, make(found))
 
 
 def write_playlist(hits: Sequence[Hit], output: Path) -> None:
@@ -45,37 +59,37 @@ def write_playlist(hits: Sequence[Hit], output: Path) -> None:
     write_text(output, "\n".join(lines) + "\n")
 
 
-def _csv(moments: Sequence[Moment], label: str) -> str:
+def _csv(found: Found) -> str:
     rows = (
         (m.path, m.start, m.end, round(m.score, 6), label, "" if m.confidence is None else round(m.confidence, 4))
+        for label, moments in found
         for m in moments
     )
     return format_csv(("path", "start", "end", "score", "query", "confidence"), rows)
 
 
-def _json(moments: Sequence[Moment], label: str) -> str:
-    return json.dumps({"query": label, "moments": [moment.to_dict() for moment in moments]}, indent=1) + "\n"
+def _json(found: Found) -> str:
+    """One query as an object, several as a list of such objects under "queries"."""
+    groups = [{"query": label, "moments": [moment.to_dict() for moment in moments]} for label, moments in found]
+    return json.dumps(groups[0] if len(groups) == 1 else {"queries": groups}, indent=1) + "\n"
 
 
-def _audacity(moments: Sequence[Moment], label: str) -> str:
+def _audacity(found: Found) -> str:
     """Audacity's format: start, end and label, separated by tabs, in order of time."""
-    if len({moment.path for moment in moments}) > 1:
+    if len({moment.path for _, moments in found for moment in moments}) > 1:
         raise UsageError(
             "Audacity's labels belong to one recording, and these moments are of several; choose .csv or .m3u"
         )
-    plain = " ".join(label.split())
-    return "".join(
-        f"{m.start:.6f}\t{m.end:.6f}\t{plain} {m.score:.2f}\n" for m in sorted(moments, key=lambda m: m.start)
-    )
+    lines = [(m.start, m.end, f"{' '.join(label.split())} {m.score:.2f}") for label, moments in found for m in moments]
+    return "".join(f"{start:.6f}\t{end:.6f}\t{text}\n" for start, end, text in sorted(lines))
 
 
-def _m3u(moments: Sequence[Moment], label: str) -> str:
+def _m3u(found: Found) -> str:
     """An extended M3U with the start and stop times that VLC reads, without names that hold a line break."""
-    plain = " ".join(label.split())
     lines = ["#EXTM3U"]
-    for m in (moment for moment in moments if _fits_a_line(moment.path)):
+    for label, m in ((label, m) for label, moments in found for m in moments if _fits_a_line(m.path)):
         lines += [
-            f"#EXTINF:{max(1, round(m.end - m.start))},{plain} {m.score:.2f}",
+            f"#EXTINF:{max(1, round(m.end - m.start))},{' '.join(label.split())} {m.score:.2f}",
             f"#EXTVLCOPT:start-time={m.start:.3f}",
             f"#EXTVLCOPT:stop-time={m.end:.3f}",
             m.path,

@@ -13,7 +13,6 @@ one library at once.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -21,10 +20,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, TypeVar
 
+from openclap.audio.content_hash import content_hash
 from openclap.audio.decode_revision import DECODE_REVISION, is_read_differently
-from openclap.audio.files import open_binary
 from openclap.batches import batches
 from openclap.clap import CLAP
 from openclap.errors import SoundError
@@ -36,7 +35,7 @@ from openclap.library.scan import absolute_path, find_sounds, size_and_time
 from openclap.results import AddReport, Failure, Windows
 from openclap.store import File, FileText, Recording, Store
 
-__all__ = ["AT_ONCE", "HOP", "WINDOW", "Spread", "add", "add_shard", "content_hash", "hash_from_here", "or_error"]
+__all__ = ["AT_ONCE", "HOP", "WINDOW", "Spread", "add", "add_shard", "or_error"]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -49,7 +48,6 @@ TIDY_SHARDS = 256  # of a cluster, after which the store is tidied: each shard i
 AT_ONCE = 512  # files that are hashed and looked up together
 TEXTS_AT_ONCE = 4_096  # files of an older library whose texts are noted together
 HASHERS = 4
-HASH_BYTES = 16
 
 SizeAndTime = tuple[int, int]  # bytes, and ns
 # new files, files the store knows, folders → for each part that was done, its number of files and its report
@@ -146,26 +144,6 @@ def add_shard(
             fresh.append((path, state))
     run.embed_new(fresh, lambda _: None)
     return run.report()
-
-
-def content_hash(path: str | os.PathLike[str]) -> str:
-    """The hash of a file's content, as 32 hexadecimal digits.
-
-    Raises
-    ------
-    SoundError
-        It cannot be read, or is not a file.
-    """
-    with open_binary(os.fspath(path), str(path)) as file:
-        return hash_from_here(file)
-
-
-def hash_from_here(file: BinaryIO) -> str:
-    """The hash of what an open file holds from its position on."""
-    digest = hashlib.blake2b(digest_size=HASH_BYTES)
-    while block := file.read(1 << 20):
-        digest.update(block)
-    return digest.hexdigest()
 
 
 @dataclass

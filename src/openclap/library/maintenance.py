@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 
 from openclap.atomic_write import atomic_write
+from openclap.audio.content_hash import content_hash
 from openclap.batches import batches
 from openclap.errors import Hint, LibraryError, LibraryMismatch, MissingExtra, SoundError, UsageError
-from openclap.library.indexing import content_hash
 from openclap.library.model_identity import describe_maker, same_front_end
 from openclap.library.reachability import is_gone
 from openclap.library.scan import size_and_time

@@ -7,7 +7,8 @@
 
 A short sound hardly shows in a long window (of sounds planted in noise, windows of 10 s find half, windows of 1 s nine
 of ten: LOG.md), but that window is nearly always among the best 5 %. So these are read again, and moments are ranked by
-the finer windows. The coarse windows of a library are those it holds. Windows in which nothing is heard hold no moment.
+the finer windows. The coarse windows of a library are those it holds; those of a recording are kept (`window_cache`).
+Windows in which nothing is heard hold no moment.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
 from typing import BinaryIO
@@ -24,16 +25,17 @@ from typing import BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from openclap.audio.decode_limits import DecodeLimits, LimitedSound, limit, split_limits
-from openclap.audio.load import Sound, cut, sound_name
+from openclap.audio.decode_limits import limit, split_limits
+from openclap.audio.load import Sound, sound_name
 from openclap.clap import CLAP
 from openclap.confidence import ReferenceBank, has_own_curves, reference_bank
 from openclap.config.checks import check_count
 from openclap.errors import SoundError, UsageError
 from openclap.library.query import Query, embed_query, has_words
 from openclap.library.reachability import is_reachable, nearest_reachable
-from openclap.results import Moment, Ranked
+from openclap.results import Moment, Ranked, Windows
 from openclap.store import SearchFilter, Store
+from openclap.window_cache import WindowCache, user_cache
 
 __all__ = [
     "Judge",
@@ -41,6 +43,7 @@ __all__ = [
     "judge_of",
     "merge_windows",
     "moments_in",
+    "moments_of_each",
     "take_best",
 ]
 
@@ -48,7 +51,6 @@ Seconds = npt.NDArray[np.float64]
 Vector = npt.NDArray[np.float32]
 Judge = Callable[[Vector], Vector]  # windows (W, E) → the confidence that each holds what is looked for (W,)
 
-FINE_WINDOW, FINE_HOP = 1.0, 0.25  # seconds
 LEAST_HOP = 0.05  # seconds; a minute of sound is 1 200 windows then
 CANDIDATES = 0.05  # share of the coarse windows that get the finer look,
 FEWEST = 10  # and at least this many
@@ -67,30 +69,76 @@ def moments_in(
     hop: float = 1.0,
     fine: bool = True,
     track: int | None = None,
+    cache: WindowCache | None = None,
 ) -> list[Moment]:
     """Find the moments of one recording that fit a query, best first.
 
     `window` and `hop` are those of the coarse look, in seconds. With `fine`, the best windows are read again in windows
     of 1 s every quarter of a second, which finds short sounds and exact edges. `track` chooses one of several tracks of
-    sound, counted from 1.
+    sound, counted from 1. What was listened to is kept in `cache`, by default that of the user (`window_cache`), so
+    that the next question about this recording listens only where it has to look closer.
+    """
+    (found,) = moments_of_each(clap, sound, [query], k, window=window, hop=hop, fine=fine, track=track, cache=cache)
+    return found
+
+
+def moments_of_each(
+    clap: CLAP,
+    sound: Sound,
+    queries: Sequence[Query],
+    k: int = 5,
+    *,
+    window: float = 2.0,
+    hop: float = 1.0,
+    fine: bool = True,
+    track: int | None = None,
+    cache: WindowCache | None = None,
+) -> list[list[Moment]]:
+    """Find the moments of one recording for each of several queries → for each what `moments_in` gives.
+
+    The recording is listened to once for all of them.
     """
     check_count(k, "k")
     if hop < LEAST_HOP:
         raise UsageError(f"hop is {hop!r} s; it must be {LEAST_HOP:g} s or more")
-    vector = embed_query(clap, query)
+    heard = user_cache() if cache is None else cache
+    vectors = [embed_query(clap, query) for query in queries]
     sound, (source, _) = limit(sound, track=track), split_limits(sound)
-    spans = clap.encode_windows(sound, window=window, hop=hop).audible()
+    spans = heard.windows(clap, sound, window=window, hop=hop).audible()
     if not len(spans):
-        return []
-    score = np.clip(spans.embedding @ vector, -1.0, 1.0)
+        return [[] for _ in queries]
     name = os.fspath(source) if isinstance(source, str | os.PathLike) else sound_name(source)
-    judge = judge_of(reference_bank(clap), query, vector)
+    bank = reference_bank(clap)
+    looks = [_Look(vector, judge_of(bank, query, vector), name) for query, vector in zip(queries, vectors, strict=True)]
     if not fine:
-        return take_best(merge_windows(name, spans.start, spans.end, score, judge(spans.embedding)), k)
-    count = min(len(score), max(FEWEST, round(CANDIDATES * len(score))))
-    chosen = score >= min((score.mean() + score.max()) / 2, np.sort(score)[-count])
-    found = join_windows(name, spans.start[chosen], spans.end[chosen], score[chosen], judge(spans.embedding[chosen]))
-    return take_best(refine_moments(clap, sound, vector, found, judge), k)
+        return [take_best(look.merge(spans), k) for look in looks]
+    refined = refine_moments(clap, sound, [(look, look.choose(spans)) for look in looks], heard)
+    return [take_best(moments, k) for moments in refined]
+
+
+@dataclass(frozen=True, eq=False)
+class _Look:
+    """What is looked for in one recording: the query's vector (E,), what judges windows, the recording's name."""
+
+    vector: Vector
+    judge: Judge
+    path: str
+
+    def scores(self, windows: Windows) -> Vector:
+        """The cosines (W,) of windows with the query."""
+        return np.clip(windows.embedding @ self.vector, -1.0, 1.0)
+
+    def merge(self, windows: Windows) -> list[Moment]:
+        """The moments of windows, by these windows alone."""
+        return merge_windows(self.path, windows.start, windows.end, self.scores(windows), self.judge(windows.embedding))
+
+    def choose(self, windows: Windows) -> list[Moment]:
+        """The best windows, joined: where a closer look is worth it."""
+        score = self.scores(windows)
+        count = min(len(score), max(FEWEST, round(CANDIDATES * len(score))))
+        chosen = score >= min((score.mean() + score.max()) / 2, np.sort(score)[-count])
+        sure = self.judge(windows.embedding[chosen])
+        return join_windows(self.path, windows.start[chosen], windows.end[chosen], score[chosen], sure)
 
 
 def find_moments(
@@ -110,6 +158,7 @@ def find_moments(
 
     `opened` opens the file at a path, where not every file may be read. `stop` ends what is decoded.
     """
+    heard = user_cache() if opened is None else WindowCache(0, 0)  # what others may hand out is not kept
     count = max(20, LOOKED_INTO * k) if fine else k
     rows, away = nearest_reachable(store, vector, count, where=where, per_file=not fine, missing=missing)
     found: list[Moment] = []
@@ -127,9 +176,10 @@ def find_moments(
             some = list(group)
             start, end, score = (np.array([getattr(row, name) for row in some]) for name in ("start", "end", "score"))
             spans = join_windows(path, start, end, score, judge(np.stack([row.embedding for row in some])))
+            look = _Look(vector, judge, path)
             try:
                 with nullcontext(path) if opened is None else opened(path) as sound:
-                    found += refine_moments(clap, limit(sound, stop=stop), vector, spans, judge)
+                    found += refine_moments(clap, limit(sound, stop=stop), [(look, spans)], heard)[0]
             except SoundError:  # the file is gone, or may not be read
                 found += spans
     best = take_best(found, k)
@@ -172,36 +222,42 @@ def take_best(moments: Sequence[Moment], k: int) -> list[Moment]:
     return sorted(moments, key=lambda m: (-m.score, m.path, m.start))[:k]
 
 
-def refine_moments(clap: CLAP, sound: Sound, vector: Vector, moments: Sequence[Moment], judge: Judge) -> list[Moment]:
-    """Read moments of one recording again, in finer windows → their exact moments; one may become several.
+def refine_moments(
+    clap: CLAP, sound: Sound, looks: Sequence[tuple[_Look, Sequence[Moment]]], heard: WindowCache
+) -> list[list[Moment]]:
+    """Read moments of one recording again, in finer windows → for each look the exact moments; one may become several.
 
     Raises
     ------
     SoundError
         The recording is not there any more.
     """
-    near = take_best(moments, len(moments))
-    lengths = np.cumsum([moment.end - moment.start for moment in near])
-    looked = near[: max(1, int(np.searchsorted(lengths, FINE_SECONDS, side="right")))]
-    rate, (_, limits) = clap.front_end.sampling_rate, split_limits(sound)
-    waves = cut(sound, rate, [(moment.start, moment.end) for moment in looked])
-    parts = [LimitedSound((wave, rate), DecodeLimits(stops=limits.stops)) for wave in waves]
-    spans = clap.encode_each(parts, window=FINE_WINDOW, hop=FINE_HOP)
-    made = list(near[len(looked) :])
-    for moment, span in zip(looked, spans, strict=True):
-        if isinstance(span, SoundError):  # the file is shorter now
-            made.append(moment)
-        elif len(loud := span.audible()):
-            score = np.clip(loud.embedding @ vector, -1.0, 1.0)
-            made += _refine_moment(moment, loud.start, loud.end, score, judge(loud.embedding))
-    return made
+    chosen = []
+    for _, moments in looks:
+        near = take_best(moments, len(moments))
+        lengths = np.cumsum([moment.end - moment.start for moment in near])
+        chosen.append((near, max(1, int(np.searchsorted(lengths, FINE_SECONDS, side="right")))))
+    spans = [(moment.start, moment.end) for near, count in chosen for moment in near[:count]]
+    fine = iter(heard.fine_windows(clap, sound, spans))
+    found = []
+    for (look, _), (near, count) in zip(looks, chosen, strict=True):
+        made = list(near[count:])
+        for moment in near[:count]:
+            windows = next(fine)
+            if windows is None:  # the file is shorter now
+                made.append(moment)
+            elif len(loud := windows.audible()):
+                made += _refine_moment(moment, look, loud)
+        found.append(made)
+    return found
 
 
-def _refine_moment(moment: Moment, start: Seconds, end: Seconds, score: Vector, sure: Vector) -> list[Moment]:
+def _refine_moment(moment: Moment, look: _Look, windows: Windows) -> list[Moment]:
     """The parts of a moment, to a quarter of a second, that score above half-way between its least and its best.
 
-    `start`, `end` and `score` are of its finer windows in which something is heard.
+    `windows` are its finer ones in which something is heard.
     """
+    start, end, score, sure = windows.start, windows.end, look.scores(windows), look.judge(windows.embedding)
     edges = np.unique(np.concatenate([start, end]))
     middle = (edges[:-1] + edges[1:]) / 2
     covered = (start[None] <= middle[:, None]) & (middle[:, None] < end[None])

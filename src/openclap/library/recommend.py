@@ -20,10 +20,10 @@ from typing import Any
 
 import numpy as np
 
+from openclap.audio.content_hash import content_hash
 from openclap.clap import CLAP
 from openclap.confidence import ReferenceBank, has_own_curves
 from openclap.errors import SoundError, UsageError
-from openclap.library.indexing import content_hash
 from openclap.library.query import PUSH, Query, embed_query, has_words, refuse_silent
 from openclap.library.reachability import is_reachable, nearest_reachable
 from openclap.library.scan import absolute_path

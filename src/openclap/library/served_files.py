@@ -20,9 +20,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
+from openclap.audio.content_hash import hash_from_here
 from openclap.audio.load import stream
 from openclap.errors import SoundError, WithheldSound
-from openclap.library.indexing import hash_from_here
 from openclap.library.safe_open import open_without_links
 from openclap.library.scan import absolute_path
 from openclap.store import File

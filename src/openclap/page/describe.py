@@ -126,7 +126,7 @@ def compute(page: Page, sound: str | None, labels: str | None, spans: bool, *, j
         return _timeline(desk, describer, given, seconds, job)
     job.part(0.0, 1.0, seconds)
     clip = clap.front_end.clip_seconds
-    windows = clap.encode_windows(given, window=clip, hop=clip / 2)
+    windows = desk.heard.windows(clap, given, window=clip, hop=clip / 2)
     made = describer.describe_windows(given, windows)
     said: dict[Language, Description] = {"en": made, "zh": describer.in_chinese(made, windows)}
     return Described(given.source.name, seconds, said, least=describer.threshold)
@@ -137,21 +137,30 @@ def _timeline(desk: Desk, describer: Describer, sound: LimitedSound, seconds: fl
     begun, heard = SHARES
     path: Path = sound.source
     job.part(0.0, begun, seconds)
-    levels = []
-    for level in level_blocks(sound):
-        levels.append(level)
-        job.tell_seconds(FRAME_SECONDS * sum(map(len, levels)))
+
+    def measure() -> npt.NDArray[np.float32]:
+        levels = []
+        for level in level_blocks(sound):
+            levels.append(level)
+            job.tell_seconds(FRAME_SECONDS * sum(map(len, levels)))
+        return np.concatenate(levels)
+
+    def pool() -> dict[str, npt.NDArray[np.float32]]:
+        pooling = Pooling(COLUMNS)
+        for read in pooling.read(sound):
+            job.tell_seconds(read)
+        return {"mel": pooling.rows()}
+
+    level = desk.heard.levels(sound, measure)
     job.part(begun, heard, seconds)
-    windows = describer.clap.encode_windows(sound, window=TimelineOptions.window, hop=TimelineOptions.hop)
+    windows = desk.heard.windows(describer.clap, sound, window=TimelineOptions.window, hop=TimelineOptions.hop)
     job.part(heard, 1.0, seconds)
-    pooling = Pooling(COLUMNS)
-    for read in pooling.read(sound):
-        job.tell_seconds(read)
-    found = timeline_of_windows(describer, windows, np.concatenate(levels))
+    mel = desk.heard.recall(sound, ("picture", COLUMNS), pool)["mel"]
+    found = timeline_of_windows(describer, windows, level)
     told: dict[Language, list[Span]] = {"en": found, "zh": [span_in_chinese(one, own=describer.own) for one in found]}
     tokens = [desk.shelf.show(str(path), one.start, one.end) for one in found[:LISTED]]
     files = _written(desk, path, told)
-    return Described(path.name, max(found[-1].end, 1e-3), {}, told, tokens, pooling.rows(), files)
+    return Described(path.name, max(found[-1].end, 1e-3), {}, told, tokens, mel, files)
 
 
 def _written(desk: Desk, sound: Path, told: dict[Language, list[Span]]) -> dict[Language, dict[str, str]]:

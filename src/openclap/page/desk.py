@@ -42,6 +42,7 @@ from openclap.page.settings import PageSettings
 from openclap.page.shelf import Exports, Shelf
 from openclap.page.strings import Told
 from openclap.text_cache import TextEmbeddingCache
+from openclap.window_cache import WindowCache
 
 __all__ = ["Desk", "Loaded", "end_loading", "title_of"]
 
@@ -87,6 +88,7 @@ class Desk:
         self.exports = Exports(self.folder / "exports")
         self.watches = Watches(settings.watches, settings.watch_seconds)
         self.labels = TextEmbeddingCache(KNOWN_LABELS)  # vectors of what sounds are described with
+        self.heard = WindowCache()  # of sounds of visitors: in memory alone
         self.jobs = Jobs()
         self._pace = Pace()
         self._worker = ThreadPoolExecutor(1, "openclap-page", initializer=self._known)

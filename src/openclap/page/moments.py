@@ -109,8 +109,9 @@ def compute(page: Page, sound: str | None, words: str | None, k: int, *, job: Jo
     if not wanted:
         raise Told("error.only_not" if unwanted else "error.no_query")
     job.part(0.0, HEARD, duration(given))
-    moments = moments_in(page.desk.ears(job), given, words, max(1, min(k, MOST)))
-    seconds, peaks = peaks_of(given)
+    moments = moments_in(page.desk.ears(job), given, words, max(1, min(k, MOST)), cache=page.desk.heard)
+    shape = page.desk.heard.recall(given, ("peaks", PEAK_RATE, PEAKS), lambda: _shape_of(given))
+    seconds, peaks = float(shape["seconds"]), shape["peaks"]
     path: Path = given.source
     shelf = page.desk.shelf
     least = confidence_curves(page.desk.clap.config).unlikely
@@ -139,6 +140,12 @@ def _written(page: Page, sound: Path, moments: list[Moment], words: str) -> tupl
     for file in files:
         write_moments(named, file, words)
     return str(files[0]), str(files[1])
+
+
+def _shape_of(sound: Sound) -> dict[str, npt.NDArray[Any]]:
+    """What `peaks_of` gives, as arrays."""
+    seconds, peaks = peaks_of(sound)
+    return {"seconds": np.array(seconds), "peaks": peaks}
 
 
 def peaks_of(sound: Sound) -> tuple[float, npt.NDArray[np.float32]]:

@@ -9,6 +9,7 @@ from openclap.describe import Describer, timeline
 from openclap.embedder import Embedder
 from openclap.options import DescribeOptions, TimelineOptions
 from openclap.results import Description, Span
+from openclap.window_cache import WindowCache
 
 __all__ = ["DescribeResult", "describe_sound"]
 
@@ -22,7 +23,7 @@ class DescribeResult:
 
 
 def describe_sound(
-    embedder: Embedder, sound: Any, options: DescribeOptions, spans: TimelineOptions | None
+    embedder: Embedder, sound: Any, options: DescribeOptions, spans: TimelineOptions | None, cache: WindowCache
 ) -> DescribeResult:
     """Describe one sound, with `spans` as a timeline too; for a thread that may wait.
 
@@ -37,5 +38,5 @@ def describe_sound(
     description = describer(sound)
     if spans is None:
         return DescribeResult(description)
-    found = timeline(describer, sound, **vars(spans))
+    found = timeline(describer, sound, cache=cache, **vars(spans))
     return DescribeResult(description, list(zip(found, describer.describe_spans(found), strict=True)))

@@ -33,7 +33,7 @@ from openclap.clap import CLAP, Long
 from openclap.clap.similarity import check_template, cosines, rank_labels, score_texts
 from openclap.detector import Detector
 from openclap.errors import RequestRefused, SoundError
-from openclap.library.moments import moments_in
+from openclap.library.moments import moments_of_each
 from openclap.library.query import refuse_silent, texts_of
 from openclap.library.search import By, Per
 from openclap.normalization import Vectors, normalize_rows
@@ -47,6 +47,7 @@ from openclap.serve.settings import ServeSettings
 from openclap.serve.text_embedder import QueuedTextEmbedder, TemplatedText
 from openclap.silence import is_heard
 from openclap.store import SearchFilter
+from openclap.window_cache import WindowCache
 
 __all__ = ["Engine", "Source"]
 
@@ -119,6 +120,7 @@ class Engine:
         )
         self._texts = QueuedTextEmbedder(self.clap, patience=patience, most=most, seen=lambda size: seen("text", size))
         self.embedder = BatchedEmbedder(self.clap, self._ask_audio, self._texts.embed_now, self._chunk)
+        self._heard = WindowCache()  # of sounds of requests: in memory alone
         self._views: list[tuple[Calls, LibraryView]] = []
         if settings.library is not None:
             for name in ("search", *(f"moments-{i}" for i in range(MOMENTS))):
@@ -205,7 +207,9 @@ class Engine:
         self, source: Source, options: DescribeOptions, spans: TimelineOptions | None = None
     ) -> DescribeResult:
         """Describe a sound as `CLAP.describe` does, with `spans` as a timeline too."""
-        return await self._with_sound(source, lambda data: describe_sound(self.embedder, data, options, spans))
+        return await self._with_sound(
+            source, lambda data: describe_sound(self.embedder, data, options, spans, self._heard)
+        )
 
     async def search(
         self,
@@ -228,10 +232,8 @@ class Engine:
     async def moments(self, words: str | None, source: Source | None, k: int) -> Ranked[Moment]:
         """Find moments in the library; with words and a sound, where in that sound the words are heard."""
         if words is not None and source is not None:
-            await self._texts.prepare_query(words)
-            model = cast(CLAP, self.embedder)
-            found = await self._with_sound(source, lambda data: moments_in(model, data, words, k))
-            return Ranked(found, unknown=await self.unknown_words(texts_of(words)))
+            (found,) = await self.moments_of_each([words], source, k)
+            return found
         queues = self._views[1:]
         least_busy = min(range(len(queues)), key=lambda i: queues[i][0].unfinished, default=0)
         queue, view = self._view(1 + least_busy)
@@ -240,6 +242,17 @@ class Engine:
             return await asyncio.wrap_future(queue.ask(lambda: view.moments(query, k, gone)))
         finally:
             gone.set()
+
+    async def moments_of_each(self, queries: Sequence[str], source: Source, k: int) -> list[Ranked[Moment]]:
+        """Find where in a sound the words of each query are heard; it is listened to once for all of them."""
+        for words in queries:
+            await self._texts.prepare_query(words)
+        model = cast(CLAP, self.embedder)
+        found = await self._with_sound(source, lambda data: moments_of_each(model, data, queries, k, cache=self._heard))
+        return [
+            Ranked(moments, unknown=await self.unknown_words(texts_of(words)))
+            for words, moments in zip(queries, found, strict=True)
+        ]
 
     def close(self) -> None:
         """Finish the jobs that were accepted, then stop the threads and close the library."""

@@ -51,6 +51,8 @@ def body_of(
     form = {**described, "properties": fields}
     if schema in (SearchRequest, MomentsRequest):
         described["anyOf"] = ONE_OF_THEM
+    if schema is MomentsRequest:
+        described["anyOf"] = [*ONE_OF_THEM, {"required": ["queries"], "properties": {"queries": {"minItems": 1}}}]
     if schema is EmbeddingsRequest:
         described = _split_by_modality(described, settings.items)
     return {

@@ -135,8 +135,12 @@ class SearchResponse(BaseModel):
 
 
 class Span(BaseModel):
-    """A moment with its `confidence`, as of a hit; `path` is missing where the recording was given with the request."""
+    """A moment with its `confidence`, as of a hit; `path` is missing where the recording was given with the request.
 
+    `query` says which of several `queries` it answers.
+    """
+
+    query: str | None = None
     path: str | None = None
     start: float
     end: float
@@ -145,7 +149,7 @@ class Span(BaseModel):
 
 
 class MomentsResponse(BaseModel):
-    """Moments, best first; `left_out` counts recordings of the library."""
+    """Moments, best first, those of several `queries` one query after the other; `left_out` counts recordings of the library."""
 
     moments: list[Span]
     left_out: LeftOut = 0

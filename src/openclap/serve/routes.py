@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -19,6 +19,7 @@ from openclap.errors import RequestRefused
 from openclap.http.error_responses import error_response
 from openclap.options import DescribeOptions, SearchFilter, TimelineOptions
 from openclap.plurals import count_noun
+from openclap.results import Moment
 from openclap.serve.engine import Engine, Source
 from openclap.serve.inputs import is_data_uri, read_request, run_in_thread_if, source_of
 from openclap.serve.metrics import TYPE, Metrics
@@ -271,14 +272,32 @@ class _ComputeRoutes:
     async def moments(self, request: HttpRequest) -> Response:
         """Find where something is heard: in the recording that is given, or in the server's library."""
         asked = await self._read(request, MomentsRequest)
+        if asked.queries:
+            return await self._moments_of_each(asked)
         source = self._query(asked.query, asked.audio, asked.k)
         found = await self._engine.moments(asked.query, source, asked.k)
-        given = asked.query is not None and source is not None
-        moments = [
-            Span(path=None if given else m.path, start=m.start, end=m.end, score=m.score, confidence=m.confidence)
-            for m in found
-        ]
+        moments = _spans(found, given=asked.query is not None and source is not None)
         return _json_response(MomentsResponse(moments=moments, left_out=found.left_out, unknown=found.unknown))
+
+    async def _moments_of_each(self, asked: MomentsRequest) -> Response:
+        """Several questions about one recording, or about the library."""
+        self._check_many("queries", asked.queries)
+        self._check_texts("queries", asked.queries)
+        queries = [*([] if asked.query is None else [asked.query]), *asked.queries]
+        source = self._query(queries[0], asked.audio, asked.k)
+        if source is None:
+            found = [await self._engine.moments(query, None, asked.k) for query in queries]
+        else:
+            found = await self._engine.moments_of_each(queries, source, asked.k)
+        each = list(zip(queries, found, strict=True))
+        unknown = {one.word: one for _, some in each for one in some.unknown}
+        return _json_response(
+            MomentsResponse(
+                moments=[span for query, some in each for span in _spans(some, given=source is not None, query=query)],
+                left_out=max(some.left_out for some in found),
+                unknown=list(unknown.values()),
+            )
+        )
 
     # -- checks --------------------------------------------------------------------------------------
 
@@ -326,6 +345,21 @@ class _ComputeRoutes:
                 raise RequestRefused(
                     f"{name} holds a text of {len(text)} characters; at most {most} are taken", 400, "invalid_request"
                 )
+
+
+def _spans(found: Iterable[Moment], *, given: bool, query: str | None = None) -> list[Span]:
+    """Moments as the answer has them; of a recording that was `given` in the request, without its path."""
+    return [
+        Span(
+            query=query,
+            path=None if given else m.path,
+            start=m.start,
+            end=m.end,
+            score=m.score,
+            confidence=m.confidence,
+        )
+        for m in found
+    ]
 
 
 def _embeddings(rows: npt.NDArray[np.float32], tokens: int, encoding: str, model: str) -> EmbeddingsResponse:

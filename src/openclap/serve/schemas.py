@@ -250,12 +250,23 @@ class SearchRequest(Request):
 class MomentsRequest(Request):
     """Where something is heard: in a sound that is given, or in the server's library."""
 
+    several = ("queries",)
     model_config = ConfigDict(
         extra="forbid",
-        json_schema_extra={"examples": [{"query": "a dog barking", "k": 3}, {"query": "a siren", "audio": WAV}]},
+        json_schema_extra={
+            "examples": [
+                {"query": "a dog barking", "k": 3},
+                {"query": "a siren", "audio": WAV},
+                {"queries": ["rain", "a siren"], "audio": WAV},
+            ]
+        },
     )
 
     query: Annotated[Words | None, Field(description="Words.")] = None
+    queries: Annotated[
+        MaybeTexts,
+        Field(description="Several questions at once, in words: each moment says which it answers."),
+    ] = []
     audio: Annotated[
         Sound | None,
         Field(description="With words: the recording to look in. Without: a sound to look for in the library."),
