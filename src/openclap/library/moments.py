@@ -158,15 +158,14 @@ def find_moments(
 
     `opened` opens the file at a path, where not every file may be read. `stop` ends what is decoded.
     """
-    heard = user_cache() if opened is None else WindowCache(0, 0)  # what others may hand out is not kept
+    cache = user_cache() if opened is None else WindowCache(0, 0)  # what others may hand out is not kept
     count = max(20, LOOKED_INTO * k) if fine else k
     rows, away = nearest_reachable(store, vector, count, where=where, per_file=not fine, missing=missing)
     found: list[Moment] = []
     if not fine:
         for row in rows:  # one window a file is enough: no moment is better than its file's best window
             recording = store.recording(row.path)
-            heard = None if recording is None else recording.heard
-            if recording is not None and heard is not None and heard.any():
+            if recording is not None and (heard := recording.heard).any():
                 rows_of_file = recording.embedding[heard]
                 score = np.clip(rows_of_file @ vector, -1.0, 1.0)
                 start, end = recording.start[heard], recording.end[heard]
@@ -179,7 +178,7 @@ def find_moments(
             look = _Look(vector, judge, path)
             try:
                 with nullcontext(path) if opened is None else opened(path) as sound:
-                    found += refine_moments(clap, limit(sound, stop=stop), [(look, spans)], heard)[0]
+                    found += refine_moments(clap, limit(sound, stop=stop), [(look, spans)], cache)[0]
             except SoundError:  # the file is gone, or may not be read
                 found += spans
     best = take_best(found, k)

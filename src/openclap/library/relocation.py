@@ -17,9 +17,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from openclap.audio.content_hash import content_hash
 from openclap.errors import SoundError, UsageError
 from openclap.library.file_words import text_at
-from openclap.library.indexing import content_hash
 from openclap.library.library_results import Relocation
 from openclap.library.scan import size_and_time
 from openclap.plurals import count_noun
