@@ -32,6 +32,10 @@ def why_nothing(library: Library, filter: SearchFilter) -> str:
     if others:
         subject = f"the {held} does not pass" if here == 1 else f"none of the {held} passes"
         return f"{subject} {' and '.join(others)}; ask for less, or leave {'it' if len(others) == 1 else 'one'} out"
+    if not any(recording.heard.any() for recording in library.recordings(within=given or None)):
+        return (
+            f"nothing is heard in the {held}, so they are found by their names alone; add more:  openclap index FOLDER"
+        )
     return f"there is no other sound than what was given among the {held}; add more:  openclap index FOLDER"
 
 

@@ -346,9 +346,9 @@ class Library(LibraryContents):
         """The paths of all files, or of those in some files and folders."""
         return (file.path for file in self._store.files(resolve_filter(None, {"within": within})))
 
-    def recordings(self, most: int | None = None) -> Iterator[Recording]:
-        """Files with their windows, by path: all of them, or `most` that are evenly spread over the library."""
-        return spread_recordings(self._store, most)
+    def recordings(self, most: int | None = None, *, within: Paths | None = None) -> Iterator[Recording]:
+        """Files with their windows, by path: those in some files and folders, or all; or `most`, evenly spread over all."""
+        return spread_recordings(self._store, most, resolve_filter(None, {"within": within}))
 
     def sample(self, count: int) -> npt.NDArray[np.float32]:
         """Embeddings of windows from all over the library (at most `count`, E); the same ones until it changes."""
