@@ -79,6 +79,8 @@ def test_the_page_counts_what_cannot_be_reached(page: Page) -> None:
     assert "2 better ones are not shown: the disk of their files cannot be reached now." in search.draw(found, "en")
     assert "另有 2 个更好的结果未显示" in search.draw(found, "zh")
     nothing = search.draw(search.Results([], left_out=1), "en")
+    assert "by sound" not in nothing
+    assert "so these are by sound" in search.draw(search.Results([], no_names=True), "en")
     assert "1 better one is not shown" in nothing
     assert "filters" not in nothing
 

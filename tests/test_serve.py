@@ -205,6 +205,28 @@ def test_search_by_words_and_sounds(server: Running, clap: CLAP) -> None:
     assert post(server, "/v1/search", {"audio": uri, "k": 1})["hits"][0]["path"] == "other [x]/4.wav"
 
 
+def test_files_and_collections_are_listed(server: Running, clap: CLAP) -> None:
+    library = Library.open(server.folder / "library", model=clap)
+    library.collect("for the trailer", within=server.folder / "sounds" / "rain")
+    try:
+        found = post(server, "/v1/files", {"collections": ["for the trailer"], "k": 2})
+        assert [file["path"] for file in found["files"]] == ["rain/0.wav", "rain/1.wav"]
+        assert found["more"]
+        assert found["files"][0]["collections"] == ["for the trailer"]
+        rest = post(server, "/v1/files", {"collections": ["for the trailer"], "offset": 2})
+        assert ([file["path"] for file in rest["files"]], rest["more"]) == (["rain/2.wav"], False)
+        named = httpx.get(server.url + "/v1/collections").json()
+        assert named["collections"] == [{"name": "for the trailer", "files": 3}]
+        assert "wet" in [tag["name"] for tag in named["tags"]]
+        answer = post(server, "/v1/search", {"query": "rain", "collections": ["for the trailer"]})
+        assert {hit["path"] for hit in answer["hits"]} == {"rain/0.wav", "rain/1.wav", "rain/2.wav"}
+        assert answer["by"] == "both"
+        assert post(server, "/v1/search", {"query": "the of", "by": "names"})["by"] == "sound"
+        assert post(server, "/v1/search", {"query": "rain", "collections": ["none"]})["hits"] == []
+    finally:
+        library.uncollect("for the trailer", everything=True)
+
+
 @pytest.mark.parametrize(
     ("filters", "found"),
     [

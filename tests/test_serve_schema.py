@@ -20,8 +20,8 @@ from openclap.language import has_foreign
 from openclap.serve.schemas import WAV
 
 ITEMS, RESULTS, TEXT = 4, 20, 200  # small limits: what is at them is cheap, and tried
-ROUTES = ["embeddings", "classify", "describe", "match", "search", "moments"]
-GETS = ["/v1/models", "/health", "/ready", "/metrics"]
+ROUTES = ["embeddings", "classify", "describe", "match", "search", "moments", "files"]
+GETS = ["/v1/models", "/v1/collections", "/health", "/ready", "/metrics"]
 BOUNDED: dict[str, Any] = {
     "max_examples": 6, "derandomize": True, "database": None, "deadline": None, "phases": [Phase.generate],
     "suppress_health_check": list(HealthCheck),

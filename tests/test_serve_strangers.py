@@ -80,7 +80,7 @@ def test_a_browser_asks_no_other_host(server: Running, page: str, shows: str) ->
 def test_every_route_is_described(server: Running) -> None:
     described = httpx.get(server.url + "/openapi.json").json()["paths"]
     assert set(described) == {
-        *(f"/v1/{name}" for name in ("embeddings", "classify", "describe", "match", "search", "moments", "models", "watch")),
+        *(f"/v1/{name}" for name in ("embeddings", "classify", "describe", "match", "search", "moments", "files", "collections", "models", "watch")),
         "/v1/models/{name}", "/health", "/ready", "/metrics",
     }  # fmt: skip
     socket = described["/v1/watch"]["get"]

@@ -32,6 +32,7 @@ from openclap.clap import CLAP, Long
 from openclap.clap.similarity import check_template, cosines, rank_labels
 from openclap.detector import Detector
 from openclap.errors import RequestRefused, SoundError
+from openclap.library.library_results import Collection, LibraryFile
 from openclap.library.moments import moments_in
 from openclap.library.query import texts_of
 from openclap.library.search import By, Per
@@ -211,14 +212,22 @@ class Engine:
             model = cast(CLAP, self.embedder)
             found = await self._with_sound(source, lambda data: moments_in(model, data, words, k))
             return Ranked(found, unknown=await self.unknown_words(texts_of(words)))
-        queues = self._views[1:]
-        least_busy = min(range(len(queues)), key=lambda i: queues[i][0].unfinished, default=0)
-        queue, view = self._view(1 + least_busy)
+        queue, view = self._least_busy()
         query, gone = await self._query(words, source), threading.Event()
         try:
             return await asyncio.wrap_future(queue.ask(lambda: view.moments(query, k, gone)))
         finally:
             gone.set()
+
+    async def files(self, filter: SearchFilter, k: int, offset: int) -> list[LibraryFile]:
+        """List files of the library, as `LibraryView.files` does."""
+        queue, view = self._least_busy()
+        return await asyncio.wrap_future(queue.ask(lambda: view.files(filter, k, offset)))
+
+    async def collections(self) -> tuple[list[Collection], list[Collection]]:
+        """The collections and the tags of the library."""
+        queue, view = self._least_busy()
+        return await asyncio.wrap_future(queue.ask(view.names))
 
     def close(self) -> None:
         """Finish the jobs that were accepted, then stop the threads and close the library."""
@@ -243,6 +252,11 @@ class Engine:
                 "this server has no library to search in; whoever runs it can give it one", 503, "no_library"
             )
         return self._views[number]
+
+    def _least_busy(self) -> tuple[Calls, LibraryView]:
+        """The view of the library, not that of searches, for which the fewest wait."""
+        queues = self._views[1:]
+        return self._view(1 + min(range(len(queues)), key=lambda i: queues[i][0].unfinished, default=0))
 
     async def _compare(self, source: Source, texts: Sequence[TemplatedText]) -> Vectors:
         """Compare a sound with texts → cosines (M,)."""

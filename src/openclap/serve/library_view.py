@@ -11,6 +11,7 @@ import os
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,6 +19,7 @@ from openclap.clap import CLAP
 from openclap.errors import LibraryError, RequestRefused, UsageError
 from openclap.library import Library
 from openclap.library.filtering import collection_to_tag
+from openclap.library.library_results import Collection, LibraryFile
 from openclap.library.query import Query
 from openclap.library.search import By, Per
 from openclap.library.served_files import ServedFiles
@@ -57,10 +59,21 @@ class LibraryView:
     ) -> Ranked[Hit]:
         """Search as `Library.search` does; `within` and `path` are below the library's common folder."""
         self._require_sounds()
-        inside = None if filter.within is None else tuple(self._path_of(name) for name in filter.within)
-        tags = (*filter.tags, *map(collection_to_tag, filter.collections))  # a name that is not there finds nothing
-        placed = replace(filter, within=inside, path=self._pattern_of(filter.path), tags=tags, collections=())
+        placed = self._place(filter)
         return self._name_hits(self._library.search(query, k, without=without, per=per, by=by, filter=placed))
+
+    def files(self, filter: SearchFilter, k: int, offset: int) -> list[LibraryFile]:
+        """At most `k` of the files that a filter allows, by name, after the first `offset` of them."""
+        self._require_sounds()
+        found = list(islice(self._library.files(filter=self._place(filter)), offset, offset + k))
+        if not all(file.path.startswith(self._root or "") for file in found):  # added elsewhere meanwhile
+            self._find_root()
+        return [replace(file, path=_escape_name(file.path.removeprefix(self._root or ""))) for file in found]
+
+    def names(self) -> tuple[list[Collection], list[Collection]]:
+        """The collections and the tags of the library."""
+        self._require_sounds()
+        return self._library.collections(), self._library.tags()
 
     def moments(self, query: Query, k: int, stop: threading.Event | None = None) -> Ranked[Moment]:
         """Find moments as `Library.moments` does."""
@@ -102,6 +115,12 @@ class LibraryView:
             raise LibraryError("the library was emptied meanwhile")
         named = (replace(one, path=_escape_name(one.path.removeprefix(self._root or ""))) for one in found)
         return Ranked(named, found.left_out, calibrated=found.calibrated, unknown=found.unknown, by=found.by)
+
+    def _place(self, filter: SearchFilter) -> SearchFilter:
+        """A filter of names as one of paths; a collection that is not there lets nothing pass."""
+        inside = None if filter.within is None else tuple(self._path_of(name) for name in filter.within)
+        tags = (*filter.tags, *map(collection_to_tag, filter.collections))
+        return replace(filter, within=inside, path=self._pattern_of(filter.path), tags=tags, collections=())
 
     def _path_of(self, name: str) -> str:
         if "\0" in name or name.startswith("/") or ".." in name.split("/"):

@@ -10,15 +10,19 @@ from openclap.results import Label, Match, Tag, UnknownWord
 
 __all__ = [
     "ClassifyResponse",
+    "CollectionsResponse",
     "DescribeResponse",
     "Embedding",
     "EmbeddingsResponse",
     "ErrorDetails",
     "ErrorResponse",
+    "FilesResponse",
+    "ListedFile",
     "MatchResponse",
     "ModelCard",
     "ModelsResponse",
     "MomentsResponse",
+    "NamedCount",
     "SearchHit",
     "SearchResponse",
     "Span",
@@ -126,6 +130,39 @@ class SearchResponse(BaseModel):
     left_out: LeftOut = 0
     unknown: Unknown = []
     by: Literal["both", "sound", "names"]
+
+
+class NamedCount(BaseModel):
+    """A tag or a collection, and how many files of the library it is of."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    name: str
+    files: int
+
+
+class CollectionsResponse(BaseModel):
+    """The collections and the tags of the library, in the order of the alphabet."""
+
+    collections: list[NamedCount]
+    tags: list[NamedCount]
+
+
+class ListedFile(BaseModel):
+    """A name below the library's folder, its length in seconds, how many windows it has, and what it was tagged."""
+
+    path: str
+    seconds: float
+    windows: int
+    tags: list[str]
+    collections: list[str]
+
+
+class FilesResponse(BaseModel):
+    """Files, by name; `more` whether there are others behind them, for which to raise `offset`."""
+
+    files: list[ListedFile]
+    more: bool
 
 
 class Span(BaseModel):

@@ -17,6 +17,7 @@ from openclap.checkpoints.presets import PRESETS, find_preset
 from openclap.confidence import has_own_curves
 from openclap.errors import RequestRefused
 from openclap.http.error_responses import error_response
+from openclap.library.library_results import Collection
 from openclap.options import DescribeOptions, SearchFilter, TimelineOptions
 from openclap.plurals import count_noun
 from openclap.serve.engine import Engine, Source
@@ -25,14 +26,18 @@ from openclap.serve.metrics import TYPE, Metrics
 from openclap.serve.openapi import body_of
 from openclap.serve.responses import (
     ClassifyResponse,
+    CollectionsResponse,
     DescribeResponse,
     Embedding,
     EmbeddingsResponse,
     ErrorResponse,
+    FilesResponse,
+    ListedFile,
     MatchResponse,
     ModelCard,
     ModelsResponse,
     MomentsResponse,
+    NamedCount,
     SearchHit,
     SearchResponse,
     Span,
@@ -43,6 +48,7 @@ from openclap.serve.schemas import (
     ClassifyRequest,
     DescribeRequest,
     EmbeddingsRequest,
+    FilesRequest,
     MatchRequest,
     MomentsRequest,
     Request,
@@ -74,9 +80,11 @@ FAULTS: dict[int | str, dict[str, Any]] = {
         400: "The request is wrong; the message says how",
         401: "A key is needed",
         404: "Another model than the loaded one",
+        409: "The library is empty, or was made by another model",
         413: "Too large, or too long",
         422: "A sound cannot be used",
         429: "Busy: try again after Retry-After",
+        503: "There is no library",
         504: "It took too long",
     }.items()
 }
@@ -86,6 +94,7 @@ def make_router(engine: Engine, metrics: Metrics, sockets: WatchSockets) -> APIR
     """Make the routes of one engine."""
     router = APIRouter()
     _add_compute_routes(router, _ComputeRoutes(engine))
+    _add_collections_route(router, engine)
     _add_watch_route(router, sockets)
     _add_model_routes(router, engine)
     _add_service_routes(router, metrics)
@@ -100,6 +109,7 @@ def _add_compute_routes(router: APIRouter, api: _ComputeRoutes) -> None:
         ("/v1/match", MatchRequest, MatchResponse, api.match),
         ("/v1/search", SearchRequest, SearchResponse, api.search),
         ("/v1/moments", MomentsRequest, MomentsResponse, api.moments),
+        ("/v1/files", FilesRequest, FilesResponse, api.files),
     ):
         router.add_api_route(
             path,
@@ -111,6 +121,14 @@ def _add_compute_routes(router: APIRouter, api: _ComputeRoutes) -> None:
             summary=(schema.__doc__ or "").rstrip("."),
             openapi_extra={"requestBody": api.body_of(schema)},
         )
+
+
+def _add_collections_route(router: APIRouter, engine: Engine) -> None:
+    @router.get("/v1/collections", tags=["v1"], responses={409: FAULTS[409], 503: FAULTS[503]})
+    async def collections() -> CollectionsResponse:
+        """The collections and the tags of the server's library, with the numbers of their files."""
+        some, tags = await engine.collections()
+        return CollectionsResponse(collections=_counts(some), tags=_counts(tags))
 
 
 def _add_watch_route(router: APIRouter, sockets: WatchSockets) -> None:
@@ -251,9 +269,7 @@ class _ComputeRoutes:
         """Find sounds in the server's library by words, by a sound, or by both, best first."""
         asked = await self._read(request, SearchRequest)
         source = self._query(asked.query, asked.audio, asked.k)
-        for name in ("without", "within", "tags", "collections"):
-            self._check_many(name, getattr(asked, name) or ["-"])
-            self._check_texts(name, getattr(asked, name) or [])
+        self._check_lists(asked, "without", "within", "tags", "collections")
         found = await self._engine.search(
             asked.query, source, asked.k, asked.take(SearchFilter), without=asked.without, per=asked.per, by=asked.by
         )
@@ -278,6 +294,15 @@ class _ComputeRoutes:
         ]
         return _json_response(MomentsResponse(moments=moments, left_out=found.left_out, unknown=found.unknown))
 
+    async def files(self, request: HttpRequest) -> Response:
+        """List what the server's library holds, by name."""
+        asked = await self._read(request, FilesRequest)
+        self._check_results(asked.k)
+        self._check_lists(asked, "within", "tags", "collections")
+        found = await self._engine.files(asked.take(SearchFilter), asked.k + 1, asked.offset)
+        files = [ListedFile.model_validate(file.to_dict()) for file in found[: asked.k]]
+        return _json_response(FilesResponse(files=files, more=len(found) > asked.k))
+
     # -- checks --------------------------------------------------------------------------------------
 
     async def _read(self, request: HttpRequest, schema: type[S]) -> S:
@@ -297,15 +322,23 @@ class _ComputeRoutes:
     def _query(self, words: str | None, audio: str | bytes | None, k: int) -> Source | None:
         if words is None and audio is None:
             raise RequestRefused("there is nothing to look for; give query, audio, or both", 400, "invalid_request")
+        self._check_results(k)
+        if words is not None:
+            self._check_texts("query", [words])
+        return None if audio is None else self._source(audio)
+
+    def _check_lists(self, asked: Request, *names: str) -> None:
+        for name in names:
+            self._check_many(name, getattr(asked, name) or ["-"])
+            self._check_texts(name, getattr(asked, name) or [])
+
+    def _check_results(self, k: int) -> None:
         if k > self._settings.results:
             raise RequestRefused(
                 f"k is {k}; at most {count_noun(self._settings.results, 'result is', 'results are')} given",
                 400,
                 "invalid_request",
             )
-        if words is not None:
-            self._check_texts("query", [words])
-        return None if audio is None else self._source(audio)
 
     def _check_many(self, name: str, items: Sequence[object]) -> None:
         if not 1 <= len(items) <= self._settings.items:
@@ -336,6 +369,10 @@ def _embeddings(rows: npt.NDArray[np.float32], tokens: int, encoding: str, model
 
 def _json_response(answer: BaseModel) -> Response:
     return Response(answer.model_dump_json(exclude_none=True), media_type="application/json")
+
+
+def _counts(some: Sequence[Collection]) -> list[NamedCount]:
+    return [NamedCount.model_validate(one) for one in some]
 
 
 def _model_cards(engine: Engine) -> list[ModelCard]:

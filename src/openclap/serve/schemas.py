@@ -24,6 +24,7 @@ __all__ = [
     "ClassifyRequest",
     "DescribeRequest",
     "EmbeddingsRequest",
+    "FilesRequest",
     "MatchRequest",
     "MomentsRequest",
     "Request",
@@ -68,6 +69,7 @@ T = TypeVar("T")
 SINCE_1970 = ", in seconds since 1970"
 LEAST_HOP = 0.05  # seconds, of a timeline: ten minutes of sound are 12,000 windows at most
 LONGEST_HOP = 60.0  # seconds
+MOST_FILES = 10**9
 
 
 class Request(BaseModel):
@@ -212,12 +214,37 @@ class MatchRequest(Request):
     texts: Texts
 
 
+class FilteredRequest(Request):
+    """Which files of the server's library are meant."""
+
+    renamed = OLD_FILTER_NAMES
+
+    within: Annotated[
+        Files | None, Field(description="Files and folders, named as in hits, that the results must lie in.")
+    ] = None
+    tags: Annotated[MaybeTexts, Field(description="Tags that the file must have, all of them.")] = []
+    collections: Annotated[MaybeTexts, Field(description="Collections that it must be in, all of them.")] = []
+
+
 @with_options(SearchFilter, path={"max_length": 1000, "json_schema_extra": GLOB})
-class SearchRequest(Request):
+class FilesRequest(FilteredRequest):
+    """What the server's library holds, by name."""
+
+    sounds = ()
+    several = ("within", "tags", "collections")
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"path": "*.wav", "k": 5}, {"min_seconds": 2, "k": 5}]}
+    )
+
+    k: Annotated[Results, Field(description="How many at most.")] = 20
+    offset: Annotated[int, Field(ge=0, le=MOST_FILES, description="How many to leave out before the first.")] = 0
+
+
+@with_options(SearchFilter, path={"max_length": 1000, "json_schema_extra": GLOB})
+class SearchRequest(FilteredRequest):
     """What in the server's library fits words, a sound, or both."""
 
     several = ("without", "within", "tags", "collections")
-    renamed = OLD_FILTER_NAMES
     model_config = ConfigDict(
         extra="forbid",
         json_schema_extra={
@@ -240,11 +267,6 @@ class SearchRequest(Request):
         Literal["sound", "names", "both"],
         Field(description="By the cosine alone, by what files are called alone, or by the relevance of both."),
     ] = "both"
-    within: Annotated[
-        Files | None, Field(description="Files and folders, named as in hits, that the results must lie in.")
-    ] = None
-    tags: Annotated[MaybeTexts, Field(description="Tags that the file must have, all of them.")] = []
-    collections: Annotated[MaybeTexts, Field(description="Collections that it must be in, all of them.")] = []
 
 
 class MomentsRequest(Request):
