@@ -199,10 +199,10 @@ class Library(LibraryContents):
         ----------
         query
             A string is words: "rain + wind -thunder" wants the first two and not the third. Words in quotes must stand
-            in the file's name, folders or tags; it must be in the collection that `in:` names, and `artist:`, `album:`, `title:`, `genre:`, `folder:`, `ucs:`, `bpm:`
-            (also 120-128) and `key:` must fit them. A Path, bytes, (wave, rate) or dict is a sound, and so is a sound's
-            embedding (E,). With a `Detector`, its probability is the confidence of a hit. A list of words, sounds and
-            detectors asks for all of them together.
+            in the file's name, folders or tags; `artist:`, `album:`, `title:`, `genre:`, `folder:`, `ucs:`, `bpm:`
+            (also 120-128) and `key:` must fit them, and `in:` names a collection that it must be in. A Path, bytes,
+            (wave, rate) or dict is a sound, and so is a sound's embedding (E,). With a `Detector`, its probability is
+            the confidence of a hit. A list of words, sounds and detectors asks for all of them together.
         without
             Words for what should not be heard, as after a minus.
         per

@@ -146,6 +146,10 @@ TABLE: dict[str, tuple[str, str]] = {
     "search.by_names": ("names", "名称"),
     "search.relevance": ("relevance {share}", "相关度 {share}"),
     "search.named": ("named {words}", "名称含 {words}"),
+    "search.no_names": (
+        "No word of this can be part of a name, so these are by sound.",
+        "这里没有可能出现在文件名里的词，因此按声音排序。",
+    ),
     "search.unknown": ("The model does not know: {words}", "模型不认识：{words}"),
     "search.more": ("More like this", "查找相似"),
     "search.download": ("Download", "下载"),
