@@ -27,10 +27,11 @@ import numpy.typing as npt
 from openclap.audio.decode_limits import DecodeLimits, LimitedSound, limit, split_limits
 from openclap.audio.load import Sound, cut, sound_name
 from openclap.clap import CLAP
-from openclap.confidence import ReferenceBank, has_own_curves, reference_bank
+from openclap.confidence import ReferenceBank, confidence_curves, has_own_curves, reference_bank
 from openclap.config.checks import check_count
+from openclap.detector import Detector
 from openclap.errors import SoundError, UsageError
-from openclap.library.query import Query, embed_query, has_words
+from openclap.library.query import Query, embed_query, has_words, texts_of
 from openclap.library.reachability import is_reachable, nearest_reachable
 from openclap.results import Moment, Ranked
 from openclap.store import SearchFilter, Store
@@ -41,6 +42,7 @@ __all__ = [
     "judge_of",
     "merge_windows",
     "moments_in",
+    "rank_moments",
     "take_best",
 ]
 
@@ -67,7 +69,7 @@ def moments_in(
     hop: float = 1.0,
     fine: bool = True,
     track: int | None = None,
-) -> list[Moment]:
+) -> Ranked[Moment]:
     """Find the moments of one recording that fit a query, best first.
 
     `window` and `hop` are those of the coarse look, in seconds. With `fine`, the best windows are read again in windows
@@ -84,16 +86,26 @@ def moments_in(
     name = os.fspath(source) if isinstance(source, str | os.PathLike) else sound_name(source)
     judge = judge_of(reference_bank(clap), query, vector)
     if not fine:
-        return take_best(merge_windows(name, spans.start, spans.end, score, judge(spans.embedding)), k)
+        coarse = merge_windows(name, spans.start, spans.end, score, judge(spans.embedding))
+        return rank_moments(clap, query, take_best(coarse, k))
     count = min(len(score), max(FEWEST, round(CANDIDATES * len(score))))
     chosen = score >= min((score.mean() + score.max()) / 2, np.sort(score)[-count])
     found = join_windows(name, spans.start[chosen], spans.end[chosen], score[chosen], judge(spans.embedding[chosen]))
-    return take_best(refine_moments(clap, sound, vector, found, judge), k)
+    return rank_moments(clap, query, take_best(refine_moments(clap, sound, vector, found, judge), k))
+
+
+def rank_moments(clap: CLAP, query: Query, moments: Sequence[Moment], left_out: int = 0) -> Ranked[Moment]:
+    """Moments, best first, with what is said of all of them; each says whether it lies below the model's threshold."""
+    least = confidence_curves(clap.config).least(words=has_words(query))
+    judged = [replace(m, unlikely=m.confidence is not None and m.confidence < least) for m in moments]
+    calibrated = isinstance(query, Detector) or has_own_curves(clap)
+    return Ranked(judged, left_out, calibrated=calibrated, unknown=clap.unknown_words(texts_of(query)))
 
 
 def find_moments(
     store: Store,
     clap: CLAP,
+    query: Query,
     vector: Vector,
     k: int,
     *,
@@ -104,7 +116,7 @@ def find_moments(
     opened: Callable[[str], BinaryIO] | None = None,
     stop: threading.Event | None = None,
 ) -> Ranked[Moment]:
-    """Find the moments of a whole library that fit a query's vector (E,), best first; see `Library.moments`.
+    """Find the moments of a whole library that fit a query, whose vector is (E,), best first; see `Library.moments`.
 
     `opened` opens the file at a path, where not every file may be read. `stop` ends what is decoded.
     """
@@ -131,11 +143,13 @@ def find_moments(
     if missing:
         lost = {moment.path for moment in best if not is_reachable(moment.path)}
         best = [replace(moment, missing=moment.path in lost) for moment in best]
-    return Ranked(best, len({row.path for row in away}), calibrated=has_own_curves(clap))
+    return rank_moments(clap, query, best, len({row.path for row in away}))
 
 
 def judge_of(bank: ReferenceBank, query: Query, vector: Vector) -> Judge:
     """A function that gives windows the confidences that hits for this query, with the vector (E,), would have."""
+    if isinstance(query, Detector):
+        return query.probability
     if has_words(query):
         return lambda windows: bank.confidences(vector[None], windows)[:, 0]
     sure = partial(bank.confidence, vector, words=False)

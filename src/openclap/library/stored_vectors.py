@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from openclap.normalization import Vectors, normalize_rows
 from openclap.results import Hit
 from openclap.store import Recording, Store
 
-__all__ = ["mean_embedding", "spread_recordings", "vectors_of_hits"]
+__all__ = ["mean_embedding", "recording_vectors", "spread_recordings", "vectors_of_hits"]
 
 
 def vectors_of_hits(store: Store, hits: Sequence[Hit], size: int) -> Vectors:
@@ -40,6 +40,11 @@ def mean_embedding(store: Store, path: str | os.PathLike[str]) -> Vectors | None
     if recording is None or size_and_time(recording.file.path) != (recording.file.size, recording.file.mtime_ns):
         return None
     return normalize_rows(recording.embedding.mean(0))
+
+
+def recording_vectors(store: Store, paths: Iterable[str]) -> dict[str, Vectors]:
+    """The vectors (E,) of whole recordings, by path: the means of their windows, at length 1."""
+    return {one.file.path: normalize_rows(one.embedding.mean(0)) for one in store.recordings(list(paths))}
 
 
 def spread_recordings(store: Store, most: int | None) -> Iterator[Recording]:

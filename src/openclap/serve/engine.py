@@ -33,7 +33,6 @@ from openclap.clap.similarity import check_template, cosines, rank_labels
 from openclap.detector import Detector
 from openclap.errors import RequestRefused, SoundError
 from openclap.library.moments import moments_in
-from openclap.library.query import texts_of
 from openclap.library.search import By, Per
 from openclap.normalization import Vectors, normalize_rows
 from openclap.options import DescribeOptions, TimelineOptions
@@ -209,8 +208,7 @@ class Engine:
         if words is not None and source is not None:
             await self._texts.prepare_query(words)
             model = cast(CLAP, self.embedder)
-            found = await self._with_sound(source, lambda data: moments_in(model, data, words, k))
-            return Ranked(found, unknown=await self.unknown_words(texts_of(words)))
+            return await self._with_sound(source, lambda data: moments_in(model, data, words, k))
         queues = self._views[1:]
         least_busy = min(range(len(queues)), key=lambda i: queues[i][0].unfinished, default=0)
         queue, view = self._view(1 + least_busy)

@@ -119,10 +119,16 @@ LeftOut = Annotated[
 ]
 
 
+NothingLikely = Annotated[
+    bool, Field(description="None of them, if there are any, is likely to be what was asked for: tell that first.")
+]
+
+
 class SearchResponse(BaseModel):
     """Hits, best first."""
 
     hits: list[SearchHit]
+    nothing_likely: NothingLikely
     left_out: LeftOut = 0
     unknown: Unknown = []
 
@@ -141,6 +147,7 @@ class MomentsResponse(BaseModel):
     """Moments, best first; `left_out` counts recordings of the library."""
 
     moments: list[Span]
+    nothing_likely: NothingLikely
     left_out: LeftOut = 0
     unknown: Unknown = []
 

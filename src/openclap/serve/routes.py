@@ -260,6 +260,7 @@ class _ComputeRoutes:
         return _json_response(
             SearchResponse(
                 hits=[SearchHit.model_validate(hit.to_dict()) for hit in found],
+                nothing_likely=found.nothing_likely,
                 left_out=found.left_out,
                 unknown=found.unknown,
             )
@@ -275,7 +276,14 @@ class _ComputeRoutes:
             Span(path=None if given else m.path, start=m.start, end=m.end, score=m.score, confidence=m.confidence)
             for m in found
         ]
-        return _json_response(MomentsResponse(moments=moments, left_out=found.left_out, unknown=found.unknown))
+        return _json_response(
+            MomentsResponse(
+                moments=moments,
+                nothing_likely=found.nothing_likely,
+                left_out=found.left_out,
+                unknown=found.unknown,
+            )
+        )
 
     # -- checks --------------------------------------------------------------------------------------
 
