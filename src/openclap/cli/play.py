@@ -9,7 +9,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -34,6 +34,7 @@ PLAYERS = (
     ("ffplay", "-nodisp", "-autoexit", "-loglevel", "error"),
     ("mpv", "--no-video", "--really-quiet"),
 )
+UNHEARD = "audio open failed"  # ffplay says this and leaves with 0
 NUMBERS = re.compile(r"(\d+)(?:\s*[-–]\s*(\d+))?")
 
 
@@ -156,8 +157,11 @@ def _program(command: Sequence[str]) -> Callable[[Wave], str | None]:
             return ""
         with tempfile.TemporaryDirectory() as folder:
             done = subprocess.run([*command, str(_write(wave, Path(folder)))], capture_output=True, check=False)
-        said: list[Any] = done.stderr.decode("utf-8", "replace").split("\n")
-        return None if done.returncode == 0 else f"{command[0]}: {' '.join(str(said[0]).split())[:100]}"
+        said = [line.strip() for line in done.stderr.decode("utf-8", "replace").splitlines() if line.strip()]
+        failed = [line for line in said if UNHEARD in line] or (said[-1:] if done.returncode else [])
+        if done.returncode == 0 and not failed:
+            return None
+        return f"{command[0]}: {failed[0][:100] if failed else f'exit code {done.returncode}'}"
 
     return play
 
