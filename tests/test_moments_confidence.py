@@ -95,11 +95,11 @@ def test_the_command_says_when_nothing_is_there(recording: Path, monkeypatch: py
     sure = max(row["confidence"] for row in rows)
     real = confidence_curves
     monkeypatch.setattr(
-        "openclap.confidence.confidence_curves", lambda config: replace(real(config), unlikely=sure + 0.01)
+        "openclap.library.moments.confidence_curves", lambda config: replace(real(config), unlikely=sure + 0.01)
     )
     assert "nothing here sounds like that" in _said(run, recording)
     monkeypatch.setattr(
-        "openclap.confidence.confidence_curves", lambda config: replace(real(config), unlikely=sure - 0.01)
+        "openclap.library.moments.confidence_curves", lambda config: replace(real(config), unlikely=sure - 0.01)
     )
     assert "nothing here sounds like that" not in _said(run, recording)
 

@@ -28,10 +28,11 @@ import numpy.typing as npt
 from openclap.audio.decode_limits import limit, split_limits
 from openclap.audio.load import Sound, sound_name
 from openclap.clap import CLAP
-from openclap.confidence import ReferenceBank, has_own_curves, reference_bank
+from openclap.confidence import ReferenceBank, confidence_curves, has_own_curves, reference_bank
 from openclap.config.checks import check_count
+from openclap.detector import Detector
 from openclap.errors import SoundError, UsageError
-from openclap.library.query import Query, embed_query, has_words
+from openclap.library.query import Query, embed_query, has_words, texts_of
 from openclap.library.reachability import is_reachable, nearest_reachable
 from openclap.results import Moment, Ranked, Windows
 from openclap.store import SearchFilter, Store
@@ -44,6 +45,7 @@ __all__ = [
     "merge_windows",
     "moments_in",
     "moments_of_each",
+    "rank_moments",
     "take_best",
 ]
 
@@ -70,7 +72,7 @@ def moments_in(
     fine: bool = True,
     track: int | None = None,
     cache: WindowCache | None = None,
-) -> list[Moment]:
+) -> Ranked[Moment]:
     """Find the moments of one recording that fit a query, best first.
 
     `window` and `hop` are those of the coarse look, in seconds. With `fine`, the best windows are read again in windows
@@ -93,7 +95,7 @@ def moments_of_each(
     fine: bool = True,
     track: int | None = None,
     cache: WindowCache | None = None,
-) -> list[list[Moment]]:
+) -> list[Ranked[Moment]]:
     """Find the moments of one recording for each of several queries → for each what `moments_in` gives.
 
     The recording is listened to once for all of them.
@@ -106,14 +108,23 @@ def moments_of_each(
     sound, (source, _) = limit(sound, track=track), split_limits(sound)
     spans = heard.windows(clap, sound, window=window, hop=hop).audible()
     if not len(spans):
-        return [[] for _ in queries]
+        return [rank_moments(clap, query, ()) for query in queries]
     name = os.fspath(source) if isinstance(source, str | os.PathLike) else sound_name(source)
     bank = reference_bank(clap)
     looks = [_Look(vector, judge_of(bank, query, vector), name) for query, vector in zip(queries, vectors, strict=True)]
     if not fine:
-        return [take_best(look.merge(spans), k) for look in looks]
-    refined = refine_moments(clap, sound, [(look, look.choose(spans)) for look in looks], heard)
-    return [take_best(moments, k) for moments in refined]
+        found = [look.merge(spans) for look in looks]
+    else:
+        found = refine_moments(clap, sound, [(look, look.choose(spans)) for look in looks], heard)
+    return [rank_moments(clap, query, take_best(some, k)) for query, some in zip(queries, found, strict=True)]
+
+
+def rank_moments(clap: CLAP, query: Query, moments: Sequence[Moment], left_out: int = 0) -> Ranked[Moment]:
+    """Moments, best first, with what is said of all of them; each says whether it lies below the model's threshold."""
+    least = confidence_curves(clap.config).least(words=has_words(query))
+    judged = [replace(m, unlikely=m.confidence is not None and m.confidence < least) for m in moments]
+    calibrated = isinstance(query, Detector) or has_own_curves(clap)
+    return Ranked(judged, left_out, calibrated=calibrated, unknown=clap.unknown_words(texts_of(query)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,6 +155,7 @@ class _Look:
 def find_moments(
     store: Store,
     clap: CLAP,
+    query: Query,
     vector: Vector,
     k: int,
     *,
@@ -154,7 +166,7 @@ def find_moments(
     opened: Callable[[str], BinaryIO] | None = None,
     stop: threading.Event | None = None,
 ) -> Ranked[Moment]:
-    """Find the moments of a whole library that fit a query's vector (E,), best first; see `Library.moments`.
+    """Find the moments of a whole library that fit a query, whose vector is (E,), best first; see `Library.moments`.
 
     `opened` opens the file at a path, where not every file may be read. `stop` ends what is decoded.
     """
@@ -185,11 +197,13 @@ def find_moments(
     if missing:
         lost = {moment.path for moment in best if not is_reachable(moment.path)}
         best = [replace(moment, missing=moment.path in lost) for moment in best]
-    return Ranked(best, len({row.path for row in away}), calibrated=has_own_curves(clap))
+    return rank_moments(clap, query, best, len({row.path for row in away}))
 
 
 def judge_of(bank: ReferenceBank, query: Query, vector: Vector) -> Judge:
     """A function that gives windows the confidences that hits for this query, with the vector (E,), would have."""
+    if isinstance(query, Detector):
+        return query.probability
     if has_words(query):
         return lambda windows: bank.confidences(vector[None], windows)[:, 0]
     sure = partial(bank.confidence, vector, words=False)

@@ -34,7 +34,7 @@ from openclap.clap.similarity import check_template, cosines, rank_labels, score
 from openclap.detector import Detector
 from openclap.errors import RequestRefused, SoundError
 from openclap.library.moments import moments_of_each
-from openclap.library.query import refuse_silent, texts_of
+from openclap.library.query import refuse_silent
 from openclap.library.search import By, Per
 from openclap.normalization import Vectors, normalize_rows
 from openclap.options import DescribeOptions, TimelineOptions
@@ -248,11 +248,7 @@ class Engine:
         for words in queries:
             await self._texts.prepare_query(words)
         model = cast(CLAP, self.embedder)
-        found = await self._with_sound(source, lambda data: moments_of_each(model, data, queries, k, cache=self._heard))
-        return [
-            Ranked(moments, unknown=await self.unknown_words(texts_of(words)))
-            for words, moments in zip(queries, found, strict=True)
-        ]
+        return await self._with_sound(source, lambda data: moments_of_each(model, data, queries, k, cache=self._heard))
 
     def close(self) -> None:
         """Finish the jobs that were accepted, then stop the threads and close the library."""

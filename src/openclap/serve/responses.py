@@ -125,10 +125,16 @@ LeftOut = Annotated[
 ]
 
 
+NothingLikely = Annotated[
+    bool, Field(description="None of them, if there are any, is likely to be what was asked for: tell that first.")
+]
+
+
 class SearchResponse(BaseModel):
     """Hits, best first; `by` what they are ordered: by sound, where no word of the query can be part of a name."""
 
     hits: list[SearchHit]
+    nothing_likely: NothingLikely
     left_out: LeftOut = 0
     unknown: Unknown = []
     by: Literal["both", "sound", "names"]
@@ -152,6 +158,7 @@ class MomentsResponse(BaseModel):
     """Moments, best first, those of several `queries` one query after the other; `left_out` counts recordings of the library."""
 
     moments: list[Span]
+    nothing_likely: NothingLikely
     left_out: LeftOut = 0
     unknown: Unknown = []
 

@@ -263,6 +263,7 @@ class _ComputeRoutes:
         return _json_response(
             SearchResponse(
                 hits=[SearchHit.model_validate(hit.to_dict()) for hit in found],
+                nothing_likely=found.nothing_likely,
                 left_out=found.left_out,
                 unknown=found.unknown,
                 by=found.by,
@@ -277,7 +278,14 @@ class _ComputeRoutes:
         source = self._query(asked.query, asked.audio, asked.k)
         found = await self._engine.moments(asked.query, source, asked.k)
         moments = _spans(found, given=asked.query is not None and source is not None)
-        return _json_response(MomentsResponse(moments=moments, left_out=found.left_out, unknown=found.unknown))
+        return _json_response(
+            MomentsResponse(
+                moments=moments,
+                nothing_likely=found.nothing_likely,
+                left_out=found.left_out,
+                unknown=found.unknown,
+            )
+        )
 
     async def _moments_of_each(self, asked: MomentsRequest) -> Response:
         """Several questions about one recording, or about the library."""
@@ -294,6 +302,7 @@ class _ComputeRoutes:
         return _json_response(
             MomentsResponse(
                 moments=[span for query, some in each for span in _spans(some, given=source is not None, query=query)],
+                nothing_likely=all(some.nothing_likely for some in found),
                 left_out=max(some.left_out for some in found),
                 unknown=list(unknown.values()),
             )
