@@ -21,6 +21,7 @@ from typer.testing import CliRunner
 from openclap import CLAP, Library
 from openclap.cli.app import app
 from openclap.errors import MissingExtra, UsageError
+from openclap.library import relocation
 from openclap.library.contents import count_folders
 from openclap.library.file_lists import write_list
 from openclap.library.library_results import LibraryChange, Relocation
@@ -203,7 +204,10 @@ def test_collections_are_kept_and_asked_for(clap: CLAP, place: Path, tmp_path: P
     library.close()
 
 
-def test_a_disk_that_has_another_path_is_relocated(clap: CLAP, place: Path, tmp_path: Path) -> None:
+def test_a_disk_that_has_another_path_is_relocated(
+    clap: CLAP, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relocation, "MOVED_AT_ONCE", 2)
     library = opened(clap, place, tmp_path)
     old, new = tmp_path / "disk", tmp_path / "media" / "new disk"
     library.collect("kept", old / "wind")

@@ -105,7 +105,8 @@ class LibraryContents:
 
         Each file is moved, with windows, tags and words, to the same place below `new` if it is there with the size and
         the time that it had; where the time differs its content is compared, and of the others that of a few. Files
-        that are not there, or are others, stay as they are and are told. All are moved in one step.
+        that are not there, or are others, stay as they are and are told. In SQLite all are moved in one
+        step; in LanceDB some thousand at a time, and a run that was stopped goes on when it is started again.
 
         Raises
         ------
