@@ -42,7 +42,7 @@ OLDEST = 2
 TRACKS = """
 CREATE TABLE {}tracks (
     file INTEGER PRIMARY KEY REFERENCES files ON DELETE CASCADE, embedding BLOB NOT NULL);
-"""  # a table of its own: rows of files are read by the thousand, and their vectors seldom
+"""  # of files with several windows; a table of its own, as rows of files are read by the thousand, and vectors seldom
 
 TAGS_OF_CONTENT = """
 CREATE TABLE remembered (
@@ -85,11 +85,14 @@ def _levels_and_tracks(db: sqlite3.Connection) -> None:
 
 
 def _tracks_of_windows(db: sqlite3.Connection) -> Iterator[tuple[int, bytes]]:
-    """The vector as a whole of each file whose windows are sound, as a blob."""
+    """The vector as a whole, as a blob, of each file with several windows that are sound."""
     rows = db.execute("SELECT file, embedding FROM windows ORDER BY file")
     for file, group in groupby(rows, key=itemgetter(0)):
         with contextlib.suppress(BrokenValue):  # `check` finds it
-            vectors = matrix_of([blob for _, blob in group])
+            blobs = [blob for _, blob in group]
+            if len(blobs) == 1:  # its window is the whole
+                continue
+            vectors = matrix_of(blobs)
             track = track_vector(vectors, np.full(len(vectors), np.nan))
             if abs(float(track @ track) - 1) < UNIT_TOLERANCE:
                 yield file, track.astype("<f4").tobytes()

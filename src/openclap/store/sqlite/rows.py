@@ -6,7 +6,7 @@ import json
 import math
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import groupby
 from typing import Any
@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from openclap.batches import batches
-from openclap.silence import is_heard
+from openclap.silence import is_heard, track_vector
 from openclap.store.ranking import round_score, sort_rows
 from openclap.store.records import File, Recording, RememberedTags, ScoredWindow, Vectors
 from openclap.store.sqlite.vector_cache import Block
@@ -142,8 +142,10 @@ def write_windows(db: sqlite3.Connection, number: int, recording: Recording) -> 
         "INSERT INTO windows (file, start_seconds, end_seconds, embedding, level) VALUES (?, ?, ?, ?, ?)",
         [(number, *row) for row in rows],
     )
-    track = recording.track.astype("<f4").tobytes()
-    db.execute("INSERT OR REPLACE INTO tracks (file, embedding) VALUES (?, ?)", [number, track])
+    db.execute("DELETE FROM tracks WHERE file = ?", [number])
+    if len(recording.start) > 1:  # otherwise its window is the whole
+        track = recording.track.astype("<f4").tobytes()
+        db.execute("INSERT INTO tracks (file, embedding) VALUES (?, ?)", [number, track])
 
 
 def tracks_of(db: sqlite3.Connection, paths: Iterable[str]) -> dict[str, Vectors]:
@@ -152,16 +154,33 @@ def tracks_of(db: sqlite3.Connection, paths: Iterable[str]) -> dict[str, Vectors
     width = width_of(db)
     for some in batches(map(path_to_key, paths), AT_ONCE):
         rows = db.execute(
-            f"SELECT {TAGGED}, id, tracks.embedding FROM files LEFT JOIN tracks ON tracks.file = id"
+            "SELECT id, path, embedding FROM files LEFT JOIN tracks ON tracks.file = id"
             f" WHERE path IN ({placeholders(some)})",
             some,
         ).fetchall()
-        for row in rows:
-            vector = np.frombuffer(row[8], "<f4") if isinstance(row[8], bytes) and len(row[8]) == 4 * width else None
-            if vector is None or not abs(float(vector @ vector) - 1) < 2 * UNIT_TOLERANCE:
-                vector = row_to_recording(db, row[:8]).track
-            found[validate_path(key_to_path(row[0]))] = vector.astype(np.float32)
+        path_of = {number: validate_path(key_to_path(path)) for number, path, _ in rows}
+        noted = {number: np.frombuffer(blob, "<f4") for number, _, blob in rows if _has_width(blob, width)}
+        unit = {
+            number: vector for number, vector in noted.items() if abs(float(vector @ vector) - 1) < 2 * UNIT_TOLERANCE
+        }
+        others = {number: path for number, path in path_of.items() if number not in unit}
+        unit |= _tracks_of_windows(db, others, width)
+        found |= {path_of[number]: vector.astype(np.float32) for number, vector in unit.items()}
     return found
+
+
+def _tracks_of_windows(db: sqlite3.Connection, files: Mapping[int, str], width: int) -> Iterator[tuple[int, Vectors]]:
+    """The vectors as a whole of files (number → path), made of their windows, by number."""
+    wanted = f"file IN ({placeholders([*files])}) ORDER BY file"
+    rows = db.execute(f"SELECT file, embedding, level FROM windows WHERE {wanted}", [*files])
+    for number, group in groupby(rows, key=lambda row: row[0]):
+        windows, path = list(group), files[number]
+        vectors = validate_vectors(path, matrix_of([blob for _, blob, _ in windows]), width)
+        yield number, track_vector(vectors, np.array([validate_level(path, level) for *_, level in windows]))
+
+
+def _has_width(blob: Any, width: int) -> bool:
+    return isinstance(blob, bytes) and len(blob) == 4 * width
 
 
 def counts_of(db: sqlite3.Connection) -> tuple[int, int, float]:
