@@ -176,7 +176,7 @@ def moments(
     sound: LikeSound = None,
     detector: TaughtSound = None,
     k: Count = 5,
-    window: Window = 2.0,
+    window: Window = 1.0,
     hop: Hop = 1.0,
     output: Annotated[
         Path | None,
