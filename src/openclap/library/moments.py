@@ -29,7 +29,7 @@ from openclap.confidence import ReferenceBank, confidence_curves, has_own_curves
 from openclap.config.checks import check_count
 from openclap.detector import Detector
 from openclap.errors import SoundError, UsageError
-from openclap.library.query import Query, embed_query, has_words, texts_of
+from openclap.library.query import Query, embed_query, has_words, is_unknown, texts_of
 from openclap.library.reachability import is_reachable, nearest_reachable
 from openclap.results import Moment, Ranked, Windows
 from openclap.store import SearchFilter, Store
@@ -123,6 +123,8 @@ def moments_of_each(
 def rank_moments(clap: CLAP, query: Query, moments: Sequence[Moment], left_out: int = 0) -> Ranked[Moment]:
     """Moments, best first, with what is said of all of them; each says whether it lies below the model's threshold."""
     least = confidence_curves(clap.config).least(words=has_words(query))
+    if is_unknown(clap, query):
+        moments = [replace(moment, confidence=0.0) for moment in moments]
     judged = [replace(m, unlikely=m.confidence is not None and m.confidence < least) for m in moments]
     calibrated = isinstance(query, Detector) or has_own_curves(clap)
     return Ranked(judged, left_out, calibrated=calibrated, unknown=clap.unknown_words(texts_of(query)))
