@@ -35,7 +35,7 @@ ROUNDS = 8  # of k-means
 CANDIDATES = (
     400  # rows that a search finds at least, and one more for each thousand: most compare a third of them, or less
 )
-SPREADS = 2.5  # by so many standard deviations may an estimate be wrong: recall@10 > 0.995 (bench/search.py)
+SPREADS = 2.75  # by so many standard deviations may an estimate be wrong: recall@10 > 0.995 (bench/search.py)
 SPARED = 400_000  # rows that a process looks at without faiss: importing it takes as long as looking at 200 000
 FEW_SHARE = 0.02  # of rows that a filter leaves: faster without faiss, which looks at all
 AT_ONCE = 16_384  # rows
