@@ -43,7 +43,10 @@ def names(library: Library, query: str, **options: object) -> list[str]:
 
 def test_a_name_brings_a_file_up(library: Library) -> None:
     first, *_ = found = library.search("a kick drum", 6)
-    assert {Path(hit.path).stem for hit in found[:2]} == {"kick_909_dry", "KickSnare01"}  # the sound says in which order
+    assert {Path(hit.path).stem for hit in found[:2]} == {
+        "kick_909_dry",
+        "KickSnare01",
+    }  # the sound says in which order
     assert first.named == ("kick", "drum")  # as a part of its name, and as its folder
     assert first.relevance is not None
     assert [hit.relevance for hit in found] == sorted((hit.relevance for hit in found), reverse=True)  # type: ignore[type-var]

@@ -240,7 +240,7 @@ def test_that_nothing_is_likely_is_told(server: Running, clap: CLAP) -> None:
         found = post(server, "/v1/moments", {"query": query})["nothing_likely"]
         assert found == library.moments(query, 5).nothing_likely
     nothing = post(server, "/v1/search", {"query": "rain", "path": "*.none"})
-    assert nothing == {"hits": [], "nothing_likely": True, "left_out": 0, "unknown": []}
+    assert nothing == {"hits": [], "nothing_likely": True, "left_out": 0, "unknown": [], "by": "both"}
 
 
 def test_moments(server: Running, clap: CLAP, sounds: list[bytes]) -> None:

@@ -106,6 +106,12 @@ def test_several_questions_are_one_look(clap: Any, recording: Path, mini: CLAP) 
         assert as_numbers(some) == as_numbers(moments_in(mini, recording, query, 2, fine=False))
 
 
+def test_a_recording_of_one_sample_has_one_moment(mini: CLAP) -> None:
+    """It is shorter than the millisecond in which finer windows are counted."""
+    (moment,) = moments_in(mini, (np.full(1, 0.5, np.float32), 8_000), "a click", cache=WindowCache())
+    assert (moment.start, moment.end) == (0.0, 1 / 8_000)
+
+
 def test_a_timeline_is_read_once(clap: Any, recording: Path, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     describer, cache = Describer(clap, ["a cricket", "waves"]), WindowCache(file=place)
     spans = timeline(describer, recording, cache=cache)

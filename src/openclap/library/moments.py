@@ -287,6 +287,8 @@ def _refine_moment(moment: Moment, look: _Look, windows: Windows) -> list[Moment
     """
     start, end, score, sure = windows.start, windows.end, look.scores(windows), look.judge(windows.embedding)
     edges = np.unique(np.concatenate([start, end]))
+    if len(edges) < 2:  # shorter than a millisecond
+        return [moment]
     middle = (edges[:-1] + edges[1:]) / 2
     covered = (start[None] <= middle[:, None]) & (middle[:, None] < end[None])
     some = covered.any(1)  # between two windows may be silence
