@@ -1,0 +1,100 @@
+// The head of the page: places, tasks by their names, the model, language and light. On phones the places are at the bottom.
+import { effect, signal } from "@preact/signals";
+import { kept } from "./kept";
+import { clean } from "./list/names";
+import { Icon } from "./parts/icons";
+import { Menu } from "./parts/menu";
+import { Notice } from "./parts/notice";
+import { loadModel, page } from "./server";
+import { address, FRESH, go, PLACES, state, type Place, type State } from "./state";
+import { language, t } from "./words";
+import { focusQuery } from "./query/query";
+import { helping } from "./help";
+
+const theme = signal<"" | "light" | "dark">(kept.get("theme", ""));
+effect(() => {
+  document.documentElement.dataset.theme = theme.value;
+  kept.set("theme", theme.value);
+});
+
+function turnLight(): void {
+  const dark = theme.value ? theme.value === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+  theme.value = dark ? "light" : "dark";
+}
+
+/** A link that changes the state; with a key that opens a new tab it is a link as any other. */
+function Link({ to, on, children, ...rest }: { to: Partial<State>; on: boolean; children: preact.ComponentChildren; class?: string; then?: () => void }) {
+  const { then, ...attributes } = rest;
+  const click = (event: MouseEvent) => {
+    if (event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
+    event.preventDefault();
+    go(to);
+    then?.();
+  };
+  return <a href={address({ ...state.value, ...to })} aria-current={on ? "page" : undefined} onClick={click} {...attributes}>{children}</a>;
+}
+
+export function Places({ bottom }: { bottom?: boolean }) {
+  const { place } = state.value;
+  return (
+    <nav class={bottom ? "places bottom" : "places"} aria-label={t("head.places")}>
+      {PLACES.map((name: Place) => (
+        <Link key={name} to={{ place: name, tool: "" }} on={place === name}><Icon name={name} />{t(`place.${name}`)}</Link>
+      ))}
+    </nav>
+  );
+}
+
+function Tasks() {
+  const { place, tool } = state.value;
+  return (
+    <nav class="tasks" aria-label={t("head.tasks")}>
+      <Link to={{ place: "recording", tool: "match" }} on={place === "recording" && tool === "match"}>{t("task.match")}</Link>
+      <Link to={{ place: "recording", tool: "classify" }} on={place === "recording" && tool === "classify"}>{t("task.classify")}</Link>
+      <Link to={{ ...FRESH, place: "find" }} on={false} then={() => requestAnimationFrame(focusQuery)}>{t("task.retrieve")}</Link>
+    </nav>
+  );
+}
+
+function Model() {
+  const now = page.value;
+  const loaded = now?.model.state === "ready";
+  const label = !now || now.model.state === "none" ? t("model.load") : loaded ? t("model.ready") : t("model.loading", { name: now.model.name });
+  if (now?.model.state === "none" && now.models.length <= 1) {
+    return <button type="button" class="pill" onClick={() => void loadModel(now.models[0] ?? "")}>{label}</button>;
+  }
+  return (
+    <Menu label={label} class={loaded ? "pill ready" : "pill"} shown={<><i class="dot" />{label}</>}>
+      {(close) => (
+        <form class="form" onSubmit={(event) => {
+          event.preventDefault();
+          void loadModel(String(new FormData(event.currentTarget).get("model")));
+          close();
+        }}>
+          <p class="soft">{loaded ? t("model.now", { name: clean(now.model.name) }) : t("model.none")}</p>
+          <label>{t("model.which")}
+            <select name="model">{(now?.models ?? []).map((name) => <option key={name} value={name} selected={name === now?.model.name}>{clean(name)}</option>)}</select>
+          </label>
+          <button type="submit" class="primary">{t("model.load")}</button>
+        </form>
+      )}
+    </Menu>
+  );
+}
+
+export function Header() {
+  return (
+    <header class="top">
+      <h1 class="brand" title={t("head.line")}>openclap</h1>
+      <Places />
+      <Tasks />
+      <div class="top-tools">
+        <Model />
+        <button type="button" class="plain language" aria-label={t("head.language_label")} lang={language.value === "zh" ? "en" : "zh-CN"} onClick={() => (language.value = language.value === "zh" ? "en" : "zh")}>{t("head.language")}</button>
+        <button type="button" class="bare" aria-label={t("head.theme")} title={t("head.theme")} onClick={turnLight}><Icon name="theme" /></button>
+        <button type="button" class="bare" aria-label={t("keys.open")} title={t("keys.open")} onClick={() => (helping.value = true)}><Icon name="help" /></button>
+      </div>
+      <Notice of="model" />
+    </header>
+  );
+}
