@@ -7,6 +7,7 @@ import { List } from "./list/list";
 import { SoundMap } from "./map/map";
 import { Icon } from "./parts/icons";
 import { Notice } from "./parts/notice";
+import { Toolbar } from "./parts/toolbar";
 import { Query } from "./query/query";
 import { library } from "./server";
 import { nameOf, version } from "./sounds";
@@ -21,9 +22,9 @@ export function Find() {
       <h2 class="hidden">{t("place.find")}</h2>
       {!empty && <Query />}
       <Notice of="search" />
-      {!empty && <Filters />}
+      {!empty && <Toolbar label={t("filter.bar")}><Filters /><Above /></Toolbar>}
       <Notice of="facets" />
-      {empty ? <Empty /> : <><Above /><Shown /></>}
+      {empty ? <Empty /> : <><Said /><Shown /></>}
       <Notice of="tags" />
       <AddWindow />
     </main>
@@ -37,15 +38,14 @@ function Above() {
   return (
     <div class="above">
       <h3><Count /></h3>
-      {mode.value !== "library" && <button type="button" class="chip" aria-label={t("list.back")} onClick={() => go({ q: "", like: "", sound: "", from: "", to: "" })}><Icon name="close" /><span class="wide-only">{t("list.back")}</span></button>}
+      {mode.value !== "library" && <button type="button" data-tool class="chip" aria-label={t("list.back")} onClick={() => go({ q: "", like: "", sound: "", from: "", to: "" })}><Icon name="close" /><span class="wide-only">{t("list.back")}</span></button>}
       <span class="grow" />
-      {library.value?.writable && <button type="button" class="chip" aria-label={t("add.open")} onClick={() => (adding.value = true)}><Icon name="plus" /><span class="wide-only">{t("add.open")}</span></button>}
+      {library.value?.writable && <button type="button" data-tool class="chip" aria-label={t("add.open")} onClick={() => (adding.value = true)}><Icon name="plus" /><span class="wide-only">{t("add.open")}</span></button>}
       <div class="switch" role="group" aria-label={t("list.view")}>
         {(["list", "map"] as const).map((name) => (
-          <button type="button" key={name} aria-pressed={view === name} aria-label={t(`list.${name}`)} title={t(`list.${name}`)} onClick={() => go({ view: name })}><Icon name={name} /></button>
+          <button type="button" data-tool key={name} aria-pressed={view === name} aria-label={t(`list.${name}`)} title={t(`list.${name}`)} onClick={() => go({ view: name })}><Icon name={name} /></button>
         ))}
       </div>
-      <Said />
     </div>
   );
 }
@@ -63,7 +63,7 @@ function Said() {
   if (!found || found.busy || mode.value !== "search") return null;
   const nothing = found.nothing_likely ?? (found.hits.length > 0 && found.hits.every((hit) => hit.unlikely));
   return (
-    <>
+    <div class="said">
       {nothing && found.hits.length > 0 && <p class="first">{t("list.nothing_likely")}</p>}
       {(found.unknown ?? []).map(({ word, nearest }) => (
         <p class="first" key={word}>{t("list.unknown", { word: clean(word) })}{" "}
@@ -72,7 +72,7 @@ function Said() {
         </p>
       ))}
       {Boolean(found.left_out) && <p class="first">{t("list.left_out", { count: found.left_out! })}</p>}
-    </>
+    </div>
   );
 }
 

@@ -13,6 +13,8 @@ export interface Rows {
 
 const PAGE = 200;
 const KEPT = 60; // pages: twelve thousand rows
+const REST = 50; // ms without a jump, until the rows of a dragged scrollbar are asked for
+const LONGEST = 200; // ms that they wait at most
 
 export class LibraryRows implements Rows {
   total = 0;
@@ -22,6 +24,7 @@ export class LibraryRows implements Rows {
   private wanted = new Set<number>();
   private timer = 0;
   private last = 0;
+  private since = 0;
   private over = false;
 
   constructor(private readonly filters: Params) {}
@@ -30,22 +33,30 @@ export class LibraryRows implements Rows {
     return this.pages.get(Math.floor(index / PAGE))?.[index % PAGE];
   }
 
-  /** Say which rows are seen. The pages of these and their neighbours are fetched; others on the way are given up. */
+  /**
+   * Say which rows are seen. The pages of these and the next ones on the way are fetched, at once where the list is
+   * scrolled, and when it rests a little where the scrollbar is dragged; pages that nobody waits for any more are given up.
+   */
   want(first: number, last: number): void {
-    const down = first >= this.last;
+    const moved = first - this.last;
     this.last = first;
     const [from, to] = [Math.floor(first / PAGE), Math.floor(Math.max(first, last) / PAGE)];
+    const ahead = Math.abs(moved) > 20 ? 2 : 1;
     this.wanted = new Set();
     for (let page = from; page <= to; page++) this.wanted.add(page);
-    const hurry = [...this.wanted].some((page) => !this.pages.has(page) && !this.asked.has(page));
-    if (last % PAGE > PAGE / 2 || down) this.wanted.add(to + 1);
-    if (from > 0 && (first % PAGE < PAGE / 2 || !down)) this.wanted.add(from - 1);
+    if (moved >= 0) for (let more = 1; more <= ahead; more++) this.wanted.add(to + more);
+    else for (let more = 1; more <= ahead && from - more >= 0; more++) this.wanted.add(from - more);
     for (const [page, request] of this.asked) if (!this.wanted.has(page)) request.abort();
+    if (Math.abs(moved) < PAGE) return this.fetch();
+    if (!this.timer) this.since = performance.now();
+    if (this.timer && performance.now() - this.since > LONGEST) return this.fetch();
     clearTimeout(this.timer);
-    this.timer = setTimeout(() => this.fetch(), hurry ? 30 : 120); // while a scrollbar is dragged nothing is asked for
+    this.timer = setTimeout(() => this.fetch(), REST);
   }
 
   private fetch(): void {
+    clearTimeout(this.timer);
+    this.timer = 0;
     const most = this.ready.peek() ? Math.ceil(this.total / PAGE) : 1;
     for (const page of this.wanted) if (page < most && !this.pages.has(page) && !this.asked.has(page)) void this.load(page);
   }

@@ -57,7 +57,7 @@ export const TABLE = {
   "query.example_2": ["soft rain on leaves", "细雨落在树叶上"],
   "query.example_3": ["a short dry kick drum", "短促的干底鼓"],
   // -- filters
-  "filter.label": ["Filters", "筛选"],
+  "filter.bar": ["Filters and view", "筛选与视图"],
   "filter.text": ["Filter by name", "按名称筛选"],
   "filter.text_placeholder": ["kick dry", "kick dry"],
   "filter.folder": ["Folder", "文件夹"],

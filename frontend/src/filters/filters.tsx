@@ -2,7 +2,6 @@
 import { facets } from "../finding";
 import { Icon } from "../parts/icons";
 import { Menu } from "../parts/menu";
-import { Toolbar } from "../parts/toolbar";
 import { clean } from "../list/names";
 import { SortChoice } from "../list/head";
 import { filtered, go, mode, state, UNFILTERED } from "../state";
@@ -17,7 +16,7 @@ export function Filters() {
   const last = clean(folder.slice(folder.lastIndexOf("/") + 1));
   const many = (label: string, chosen: string[]) => (chosen.length > 1 ? `${label} · ${chosen.length}` : clean(chosen[0] ?? label));
   return (
-    <Toolbar label={t("filter.label")} class="filters">
+    <div class="filters">
       <Menu tool label={t("filter.folder")} icon="folder" active={folder !== ""} shown={folder ? <bdi>{last}</bdi> : undefined}>
         {(close) => <Folders close={close} />}
       </Menu>
@@ -42,6 +41,6 @@ export function Filters() {
       </label>
       {mode.value === "library" && <SortChoice />}
       {filtered.value && <button type="button" data-tool class="chip" onClick={() => go(UNFILTERED)}><Icon name="close" />{t("filter.clear")}</button>}
-    </Toolbar>
+    </div>
   );
 }

@@ -50,6 +50,7 @@ export function List({ label }: { label: string }) {
     before.value = shown; // other rows: from their beginning
     active.value = 0;
     scroller.toTop();
+    if (box?.contains(document.activeElement)) focusRow(0);
   });
   const { first, last, shift } = scroller.seen.value;
   useEffect(() => {

@@ -3,6 +3,7 @@ import { signal } from "@preact/signals";
 import { get, inParts, isAbort } from "../api";
 
 const MOST = 3000;
+const OFTEN = 80; // ms between requests while the list is scrolled
 const known = new Map<string, string>(); // path → drawing
 export const drawn = signal(0); // grows when waveforms have come
 let wanted: string[] = [];
@@ -23,8 +24,7 @@ export function wantPeaks(paths: string[]): void {
   for (const request of new Set(asked.values())) {
     if (![...asked].some(([path, one]) => one === request && seen.has(path))) request.abort();
   }
-  clearTimeout(timer);
-  if (wanted.length) timer = setTimeout(fetchPeaks, 60);
+  if (wanted.length && !timer) timer = setTimeout(fetchPeaks, OFTEN);
 }
 
 export function wantPlayed(path: string): void {
@@ -34,6 +34,7 @@ export function wantPlayed(path: string): void {
 }
 
 function fetchPeaks(): void {
+  timer = 0;
   for (const part of inParts(wanted.filter((path) => !asked.has(path)))) void load(part);
 }
 
