@@ -45,7 +45,7 @@ function listed(query) {
   if (cache.has(key)) return cache.get(key);
   const plain = !["text", "folder", "format", "tag", "min_seconds", "max_seconds"].some((name) => query.get(name));
   let found = files();
-  if (!plain) found = found.filter((i) => passes(file(i), query));
+  if (!plain) found = found.slice(0, 50_000).filter((i) => passes(file(i), query));
   if (count <= 100_000) found = found.map((i) => [file(i)[sort], i]).sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0)).map(([, i]) => i);
   if (order === "desc") found = [...found].reverse();
   cache.set(key, found);

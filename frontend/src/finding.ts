@@ -5,7 +5,7 @@ import { remember } from "./query/history";
 import { clear, show, tell } from "./problems";
 import { LibraryRows, WholeRows, type Row, type Rows } from "./rows";
 import { say } from "./said";
-import { library } from "./server";
+import { library, page, readPage } from "./server";
 import { lookUp, nameOf } from "./sounds";
 import { mode, state } from "./state";
 import { t } from "./words";
@@ -130,6 +130,7 @@ async function answer(signal: AbortSignal): Promise<void> {
     if (q.trim() && mode.value === "search") remember(q.trim());
     const nothing = found.nothing_likely && found.hits.length ? ` ${t("list.nothing_likely")}` : "";
     say(t("list.found", { count: shownHits.value.length }) + nothing);
+    if (page.peek()?.model.state !== "ready") void readPage(); // a search loads the model
     void lookUp(found.hits.map(({ path }) => path), signal);
   } catch (error) {
     if (!signal.aborted) results.value = null;

@@ -62,13 +62,13 @@ function withSound(does: (path: string) => void): void {
 
 /** The first button of the list's head that can be pressed. */
 function focusHead(): void {
-  document.querySelector<HTMLElement>(".head button")?.focus();
+  document.querySelector<HTMLElement>(".head button, .head input")?.focus();
 }
 
 function inHead(event: KeyboardEvent): boolean {
   const target = event.target as HTMLElement;
   if (!target.closest?.(".head")) return false;
-  const all = [...document.querySelectorAll<HTMLElement>(".head button")];
+  const all = [...document.querySelectorAll<HTMLElement>(".head button, .head input")];
   const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
   if (event.key === "ArrowDown") focusRow(0);
   else if (by) all[(all.indexOf(target) + by + all.length) % all.length]?.focus();

@@ -1,6 +1,6 @@
 // What the page shows, as one value that lives in the URL: a link, a bookmark and the Back button give it again.
 import { computed, effect, signal, untracked } from "@preact/signals";
-import { language } from "./words";
+import { language, t } from "./words";
 import { LANGUAGES } from "./strings";
 
 export const PLACES = ["find", "recording", "live", "teach"] as const;
@@ -96,6 +96,11 @@ export const mode = computed<"library" | "search" | "walk">(() => {
 export const filtered = computed(() => {
   const { text, folder, format, tag, collection, least, most, sure } = state.value;
   return Boolean(text || folder || format.length || tag.length || collection || least || most || sure);
+});
+
+effect(() => {
+  const { q, place } = state.value;
+  document.title = [q || (place === "find" ? "" : t(`place.${place}`)), "openclap"].filter(Boolean).join(" – ");
 });
 
 export const UNFILTERED: Partial<State> = {

@@ -2,6 +2,7 @@
 import { useSignal } from "@preact/signals";
 import type { Count } from "../api";
 import { clean } from "../list/names";
+import { FAVOURITE } from "../tray/ticks";
 import { number, t } from "../words";
 
 interface Props { counts: Count[] | undefined; chosen: string[]; onChange: (chosen: string[]) => void }
@@ -22,7 +23,7 @@ export function Choice({ counts, chosen, onChange }: Props) {
         {shown.map(({ value, count }) => (
           <label key={value} class="item">
             <input type="checkbox" checked={chosen.includes(value)} onChange={() => toggle(value)} />
-            <bdi>{clean(value)}</bdi><span class="count">{number(count)}</span>
+            <bdi>{value === FAVOURITE ? t("filter.favourite") : clean(value)}</bdi><span class="count">{number(count)}</span>
           </label>
         ))}
       </div>

@@ -5,6 +5,7 @@ import { Menu } from "../parts/menu";
 import { clean } from "../list/names";
 import { SortChoice } from "../list/head";
 import { filtered, go, mode, state, UNFILTERED } from "../state";
+import { FAVOURITE } from "../tray/ticks";
 import { t } from "../words";
 import { Choice } from "./choice";
 import { Folders } from "./folders";
@@ -14,7 +15,7 @@ export function Filters() {
   const { folder, format, tag, collection, sure, text, least, most } = state.value;
   const counts = facets.value;
   const last = clean(folder.slice(folder.lastIndexOf("/") + 1));
-  const many = (label: string, chosen: string[]) => (chosen.length > 1 ? `${label} · ${chosen.length}` : clean(chosen[0] ?? label));
+  const many = (label: string, chosen: string[]) => (chosen.length > 1 ? `${label} · ${chosen.length}` : chosen[0] === FAVOURITE ? t("filter.favourite") : clean(chosen[0] ?? label));
   return (
     <div class="filters">
       <Menu tool label={t("filter.folder")} icon="folder" active={folder !== ""} shown={folder ? <bdi>{last}</bdi> : undefined}>

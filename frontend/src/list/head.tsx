@@ -1,4 +1,6 @@
 // The head of the list: what its columns are, and a click that sorts. Reached from the first row by ↑, so that it costs no Tab.
+import { shownHits } from "../finding";
+import { tick, tickAll, ticked } from "../tray/ticks";
 import { go, mode, state, type Sort } from "../state";
 import type { Key } from "../strings";
 import { t } from "../words";
@@ -24,11 +26,21 @@ function Column({ sort, name, label }: { sort?: Sort; name: string; label: Key }
   );
 }
 
+function TickAll() {
+  const paths = shownHits.value.map(({ path }) => path);
+  const all = paths.length > 0 && paths.every((path) => ticked.value.has(path));
+  return (
+    <span role="columnheader" class="c-tick">
+      <input type="checkbox" tabIndex={-1} checked={all} aria-label={t("list.tick_all")} onChange={() => (all ? paths.forEach((path) => tick(path, false)) : tickAll(paths))} />
+    </span>
+  );
+}
+
 export function Head() {
   return (
     <div class="head" role="rowgroup">
       <div class="row" role="row" aria-rowindex={1}>
-        <Column name="c-tick" label="list.tick" />
+        {mode.value === "library" ? <Column name="c-tick" label="list.tick" /> : <TickAll />}
         <Column name="c-play" label="player.play" />
         <Column name="c-name" label="list.name" sort="name" />
         {mode.value !== "library" && <Column name="c-relevance" label="list.relevance" />}

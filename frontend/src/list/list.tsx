@@ -1,7 +1,7 @@
 // The list: an ARIA grid of which only the rows that are seen exist. One row can be tabbed to; keys move it.
 import { signal, useSignal } from "@preact/signals";
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
-import { rows } from "../finding";
+import { results, rows } from "../finding";
 import type { Rows } from "../rows";
 import { version } from "../sounds";
 import { mode } from "../state";
@@ -68,7 +68,7 @@ export function List({ label }: { label: string }) {
   const tabbed = indices.includes(at) ? at : indices[0];
   return (
     <div
-      class={`grid ${mode.value}`} id="results" role="grid" aria-label={label} aria-rowcount={total + 1} aria-multiselectable="true"
+      class={`grid ${mode.value}`} id="results" role="grid" aria-label={label} aria-rowcount={total + 1} aria-multiselectable="true" aria-busy={results.value?.busy ?? false}
       aria-keyshortcuts="Space Enter F X"
     >
       <Head />

@@ -20,6 +20,16 @@ interface Props {
   onChoose: (index: number) => void;
 }
 
+const FINGER = matchMedia("(hover: none)"); // a tap on a row plays it
+
+/** What a button in a row does is not also a tap on the row. */
+function stopped(does: () => void): (event: Event) => void {
+  return (event) => {
+    event.stopPropagation();
+    does();
+  };
+}
+
 export function moreLike(path: string): void {
   go({ like: path, q: "", sound: "", from: "", to: "", view: "list" });
 }
@@ -46,13 +56,13 @@ export function Row({ row, index, active, top, onChoose }: Props) {
   return (
     <div
       {...common} class={`row${on ? " ticked" : ""}${here ? " here" : ""}`} aria-selected={on} draggable
-      onDragStart={drag} onClick={() => onChoose(index)} onFocus={() => onChoose(index)} onDblClick={() => toggle(path, from)}
+      onDragStart={drag} onClick={() => (onChoose(index), FINGER.matches && toggle(path, from))} onFocus={() => onChoose(index)} onDblClick={() => toggle(path, from)}
     >
       <span role="gridcell" class="c-tick">
         <input type="checkbox" tabIndex={-1} checked={on} aria-label={t("row.tick", { name })} onChange={() => tick(path)} onClick={(event) => event.stopPropagation()} />
       </span>
       <span role="gridcell" class="c-play">
-        <button type="button" class="bare round" tabIndex={-1} aria-label={t(here && playing.value ? "row.pause" : "row.play", { name })} onClick={() => toggle(path, from)}>
+        <button type="button" class="bare round" tabIndex={-1} aria-label={t(here && playing.value ? "row.pause" : "row.play", { name })} onClick={stopped(() => toggle(path, from))}>
           <Icon name={here && playing.value ? "pause" : "play"} full />
         </button>
       </span>
@@ -65,11 +75,11 @@ export function Row({ row, index, active, top, onChoose }: Props) {
       <span role="gridcell" class="c-wave"><Wave path={path} from={hit?.start} to={hit?.end} /></span>
       <span role="gridcell" class="c-length">{facts ? duration(facts.seconds) : ""}</span>
       <span role="gridcell" class="c-tags">{facts?.tags.filter((tag) => tag !== FAVOURITE).slice(0, 4).map((tag) => (
-        <button type="button" class="tag" tabIndex={-1} key={tag} onClick={() => toggleTag(tag)}>{clean(tag)}</button>
+        <button type="button" class="tag" tabIndex={-1} key={tag} onClick={stopped(() => toggleTag(tag))}>{clean(tag)}</button>
       ))}</span>
       <span role="gridcell" class="c-actions">
-        <button type="button" class="bare" tabIndex={-1} aria-label={t("row.like", { name })} title={t("row.like", { name })} onClick={() => moreLike(path)}><Icon name="like" /></button>
-        <button type="button" class={isFavourite(path) ? "bare star on" : "bare star"} tabIndex={-1} aria-pressed={isFavourite(path)} aria-label={t("row.favourite", { name })} onClick={() => void favourite(path)}><Icon name="star" full={isFavourite(path)} /></button>
+        <button type="button" class="bare" tabIndex={-1} aria-label={t("row.like", { name })} title={t("row.like", { name })} onClick={stopped(() => moreLike(path))}><Icon name="like" /></button>
+        <button type="button" class={isFavourite(path) ? "bare star on" : "bare star"} tabIndex={-1} aria-pressed={isFavourite(path)} aria-label={t("row.favourite", { name })} onClick={stopped(() => void favourite(path))}><Icon name="star" full={isFavourite(path)} /></button>
       </span>
     </div>
   );

@@ -85,9 +85,15 @@ export class Scroller {
     else if (moved) this.offset = Math.max(0, Math.min(this.offset + moved, this.full));
     if (this.way < this.full && moved) {
       clearTimeout(this.timer);
-      this.timer = setTimeout(() => this.settle(), SETTLE);
+      this.timer = setTimeout(() => this.rest(), SETTLE);
     }
     this.draw();
+  }
+
+  /** Nothing is scrolled any more: the scrollbar goes where it belongs, unless it has just been moved. */
+  private rest(): void {
+    if (this.element && Math.abs(this.element.scrollTop - this.top) > 1) this.scrolled();
+    else this.settle();
   }
 
   private settle(): void {

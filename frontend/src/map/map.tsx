@@ -28,7 +28,7 @@ export function SoundMap() {
   const key = (event: KeyboardEvent) => pressed(event, canvas.current!);
   const all = drawing.value;
   return (
-    <div class="map">
+    <div class={lasso.value ? "map looping" : "map"}>
       <canvas ref={canvas} tabIndex={0} role="application" aria-label={t("map.label")} aria-describedby="map-hint" onKeyDown={key} />
       <div class="map-tools">
         <Tool icon="lasso" label="map.lasso" pressed={lasso.value} does={() => (lasso.value = !lasso.value)} />

@@ -23,7 +23,7 @@ export function Menu({ label, icon, bare, active, tool, shown, children, ...rest
   useEffect(() => {
     if (!open) return;
     place(button.current!, panel.current!);
-    panel.current!.querySelector<HTMLElement>("input, select, button")?.focus();
+    panel.current!.querySelector<HTMLElement>("input, select, button")?.focus({ preventScroll: true });
   }, [open]);
   const close = () => panel.current?.hidePopover();
   return (

@@ -34,6 +34,7 @@ export function Query() {
   const submit = (event: Event) => {
     event.preventDefault();
     go({ q: text.value.trim(), from: "", to: "" });
+    if (matchMedia("(pointer: coarse)").matches) field.current?.blur(); // the keyboard of a phone gives way to the results
   };
   const key = (event: KeyboardEvent) => {
     if (event.key === "ArrowDown") {
@@ -62,7 +63,7 @@ export function Query() {
         />
       </div>
       <Toolbar label={t("query.tools")} class="query-tools">
-        <button type="submit" class="primary" data-tool>{t("query.go")}</button>
+        <button type="submit" class="primary" data-tool aria-label={t("query.go")}><Icon name="search" /><span class="wide-only">{t("query.go")}</span></button>
         <button type="button" class="chip" data-tool title={t("query.sound")} aria-label={t("query.sound")} onClick={() => choice.current?.click()}><Icon name="sound" /></button>
         <History />
         <Options />
