@@ -83,7 +83,7 @@ function isField(target: HTMLElement): boolean {
 function pressed(event: KeyboardEvent): void {
   const target = event.target as HTMLElement;
   if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing || state.peek().place !== "find") return;
-  if (target.closest("dialog, [popover], .map")) return;
+  if (target.closest(".map") || document.querySelector("dialog[open], :popover-open")) return;
   if (isField(target)) return;
   const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
   const onRow = target.matches("[data-index]");

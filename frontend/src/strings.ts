@@ -12,7 +12,6 @@ export const TABLE = {
   "head.theme": ["Light or dark", "浅色或深色"],
   "head.places": ["Places", "功能区"],
   "head.tasks": ["Tasks", "任务"],
-  "head.skip": ["Skip to the results", "跳到结果"],
   "place.find": ["Find", "查找"],
   "place.recording": ["Recording", "录音"],
   "place.live": ["Live", "监听"],
@@ -59,7 +58,6 @@ export const TABLE = {
   // -- filters
   "filter.bar": ["Filters and view", "筛选与视图"],
   "filter.text": ["Filter by name", "按名称筛选"],
-  "filter.text_placeholder": ["kick dry", "kick dry"],
   "filter.folder": ["Folder", "文件夹"],
   "filter.length": ["Length", "时长"],
   "filter.format": ["Format", "格式"],
@@ -123,7 +121,6 @@ export const TABLE = {
   "hit.step": ["Step {number}", "第 {number} 步"],
   "row.play": ["Play {name}", "播放 {name}"],
   "row.pause": ["Pause {name}", "暂停 {name}"],
-  "row.wave": ["Play {name} from here", "从此处播放 {name}"],
   "row.tick": ["Tick {name}", "选中 {name}"],
   "row.favourite": ["Favourite {name}", "收藏 {name}"],
   "row.like": ["More like {name}", "查找与 {name} 相似的声音"],
@@ -186,7 +183,6 @@ export const TABLE = {
   "map.out": ["Zoom out", "缩小"],
   "map.all": ["Show all", "显示全部"],
   "map.point": ["{name}, near {cluster}", "{name}，靠近 {cluster}"],
-  "map.ticked": ["{count:sound|sounds} ticked", "已选中 {count} 个声音"],
   "map.walk": ["Walk from {a} to {b}", "从 {a} 走到 {b}"],
   "map.none": ["There is nothing to draw yet.", "还没有可绘制的声音。"],
   // -- keys

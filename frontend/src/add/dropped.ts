@@ -13,13 +13,14 @@ export function chosen(files: FileList | null): Given[] {
 
 /** All files of a drop. Must be called while the drop is handled: a browser shows its entries no longer. */
 export async function dropped(data: DataTransfer): Promise<{ given: Given[]; folders: boolean }> {
-  const entries = [...data.items].filter((item) => item.kind === "file").map((item) => item.webkitGetAsEntry());
+  const items = [...data.items].filter((item) => item.kind === "file");
+  const entries = items.map((item) => [item.webkitGetAsEntry(), item.getAsFile()] as const);
   const given: Given[] = [];
   let folders = false;
-  for (const entry of entries) {
-    if (!entry) continue;
-    folders ||= entry.isDirectory;
-    await walk(entry, given);
+  for (const [entry, file] of entries) {
+    folders ||= entry?.isDirectory ?? false;
+    if (entry?.isDirectory) await walk(entry, given);
+    else if (file) given.push({ file, name: file.name });
   }
   return { given: given.filter(isSound), folders };
 }
