@@ -141,7 +141,8 @@ def by_keyboard(running: Any, url: str) -> None:
     check("Enter is more like this, and the focus stays in the list", visit.focus() == "0", visit.focus())
     tab.go_back()
     tab.wait_for_function("document.querySelector('#query').value === 'rain + wind'")
-    press("Escape")
+    tab.wait_for_timeout(700)
+    check("Back is where the list was left", visit.focus() == "49", visit.focus())
     press("Escape")
     check("Esc goes back to the query", visit.focus() == "query", visit.focus())
 

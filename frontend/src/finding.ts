@@ -25,7 +25,7 @@ export const filters = computed<Params>(() => {
 const listing = computed(() => JSON.stringify([filters.value, state.value.sort, state.value.order, anew.value]));
 const asking = computed(() => {
   const { q, like, sound, by, k, without, from, to } = state.value;
-  const wish = mode.value === "walk" ? { from, to } : { q: q.trim(), like, sound, by, k, without };
+  const wish = mode.value === "walk" ? { from, to } : { q: q.trim(), like, sound, by, k, without, given: sound && ownSound.value?.size };
   return JSON.stringify([mode.value, wish, mode.value === "search" ? { ...filters.value, text: "" } : 0, anew.value]);
 });
 
@@ -48,14 +48,16 @@ function passes(hit: Hit, words: string[], sure: boolean): boolean {
   return (!sure || judge(hit).verdict === "sure") && words.every((word) => path.includes(word));
 }
 
+const hits = computed(() => results.value?.hits); // the same ones while others are on their way
+
 export const shownHits = computed<Hit[]>(() => {
   const words = state.value.text.toLowerCase().split(/\s+/).filter(Boolean);
-  return (results.value?.hits ?? []).filter((hit) => passes(hit, words, state.value.sure));
+  return (hits.value ?? []).filter((hit) => passes(hit, words, state.value.sure));
 });
 
 export const rows = computed<Rows | null>(() => {
   if (mode.value === "library") return libraryRows.value;
-  if (!results.value) return null;
+  if (!hits.value) return null;
   const shown: Row[] = shownHits.value.map((hit) => ({ path: hit.path, hit }));
   const line = mode.value === "walk" ? -1 : shown.findIndex(({ hit }) => hit?.unlikely);
   if (line > 0) shown.splice(line, 0, { path: "", line: true });
@@ -65,9 +67,11 @@ export const rows = computed<Rows | null>(() => {
 /** Begin to follow the state. Called once. */
 export function follow(): void {
   let typing = 0;
+  let listed = "";
   effect(() => {
-    listing.value;
-    if (mode.value !== "library") return;
+    const wanted = listing.value;
+    if (mode.value !== "library" || (wanted === listed && libraryRows.peek())) return;
+    listed = wanted;
     clearTimeout(typing);
     typing = setTimeout(() => untracked(list), libraryRows.peek() ? 50 : 0);
   });

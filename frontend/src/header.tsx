@@ -1,6 +1,4 @@
 // The head of the page: places, tasks by their names, the model, language and light. On phones the places are at the bottom.
-import { effect, signal } from "@preact/signals";
-import { kept } from "./kept";
 import { clean } from "./list/names";
 import { Icon } from "./parts/icons";
 import { Menu } from "./parts/menu";
@@ -8,19 +6,9 @@ import { Notice } from "./parts/notice";
 import { loadModel, page } from "./server";
 import { address, FRESH, go, PLACES, state, type Place, type State } from "./state";
 import { language, t } from "./words";
+import { turnLight } from "./theme";
 import { focusQuery } from "./query/query";
 import { helping } from "./help";
-
-const theme = signal<"" | "light" | "dark">(kept.get("theme", ""));
-effect(() => {
-  document.documentElement.dataset.theme = theme.value;
-  kept.set("theme", theme.value);
-});
-
-function turnLight(): void {
-  const dark = theme.value ? theme.value === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
-  theme.value = dark ? "light" : "dark";
-}
 
 /** A link that changes the state; with a key that opens a new tab it is a link as any other. */
 function Link({ to, on, children, ...rest }: { to: Partial<State>; on: boolean; children: preact.ComponentChildren; class?: string; then?: () => void }) {
@@ -60,8 +48,8 @@ function Model() {
   const now = page.value;
   const loaded = now?.model.state === "ready";
   const label = !now || now.model.state === "none" ? t("model.load") : loaded ? t("model.ready") : t("model.loading", { name: now.model.name });
-  if (now?.model.state === "none" && now.models.length <= 1) {
-    return <button type="button" class="pill" onClick={() => void loadModel(now.models[0] ?? "")}>{label}</button>;
+  if (now?.model.state === "none") {
+    return <button type="button" class="pill" onClick={() => void loadModel(now.model.name || now.models[0] || "mini")}>{label}</button>;
   }
   return (
     <Menu label={label} class={loaded ? "pill ready" : "pill"} shown={<><i class="dot" />{label}</>}>

@@ -69,15 +69,21 @@ export function address(state: State): string {
 
 export const state = signal<State>(read(location.search));
 
+/** Where the list was, for the Back button. */
+export const whereabouts = { row: () => 0, back: 0 };
+const rowOf = new Map<string, number>();
+
 /** Change the state. `push` makes it a step of the Back button; typing and toggles replace the present one. */
 export function go(change: Partial<State>, push = true): void {
   const next = { ...untracked(() => state.value), ...change };
   const url = address(next);
+  if (push) rowOf.set(location.search, whereabouts.row());
   if (url !== location.search) history[push ? "pushState" : "replaceState"](null, "", url);
   state.value = next;
 }
 
 addEventListener("popstate", () => {
+  whereabouts.back = rowOf.get(location.search) ?? 0;
   const named = new URLSearchParams(location.search).get("lang");
   language.value = LANGUAGES.find((one) => one === named) ?? language.value;
   state.value = read(location.search);

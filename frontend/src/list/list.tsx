@@ -2,9 +2,10 @@
 import { signal, useSignal } from "@preact/signals";
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import { results, rows } from "../finding";
+import { troubles } from "../problems";
 import type { Rows } from "../rows";
 import { version } from "../sounds";
-import { mode } from "../state";
+import { mode, whereabouts } from "../state";
 import { Head } from "./head";
 import { wantPeaks } from "./peaks";
 import { Row } from "./row";
@@ -13,6 +14,8 @@ import { Scroller } from "./scroll";
 const PHONE = matchMedia("(max-width: 720px)");
 const phone = signal(PHONE.matches);
 PHONE.addEventListener("change", () => (phone.value = PHONE.matches));
+
+const WAITING: Rows = { total: 20, at: () => undefined, want: () => undefined }; // nothing has come yet
 
 export const scroller = new Scroller();
 export const active = signal(0); // the row that has, or would get, the focus
@@ -37,7 +40,9 @@ export function inList(target: EventTarget | null): boolean {
 
 export function List({ label }: { label: string }) {
   const body = useRef<HTMLDivElement>(null);
-  const shown = rows.value;
+  const busy = results.value?.busy ?? false;
+  const waits = mode.value === "library" ? !rows.value && !troubles.value.library : busy && rows.value?.total === 0;
+  const shown = waits ? WAITING : rows.value;
   const before = useSignal<Rows | null>(null);
   version.value;
   const height = mode.value === "library" ? (phone.value ? 60 : 42) : phone.value ? 76 : 52;
@@ -46,11 +51,13 @@ export function List({ label }: { label: string }) {
   useEffect(() => scroller.attach(body.current!), []);
   useLayoutEffect(() => {
     box = body.current;
-    if (before.peek() === shown) return;
-    before.value = shown; // other rows: from their beginning
-    active.value = 0;
+    if (before.peek() === shown || total === 0) return;
+    before.value = shown; // other rows: from their beginning, or where they were left
+    active.value = Math.min(whereabouts.back, total - 1);
+    whereabouts.back = 0;
     scroller.toTop();
-    if (box?.contains(document.activeElement)) focusRow(0);
+    scroller.reveal(active.value);
+    if (box?.contains(document.activeElement)) focusRow(active.value);
   });
   const { first, last, shift } = scroller.seen.value;
   useEffect(() => {
@@ -68,7 +75,7 @@ export function List({ label }: { label: string }) {
   const tabbed = indices.includes(at) ? at : indices[0];
   return (
     <div
-      class={`grid ${mode.value}`} id="results" role="grid" aria-label={label} aria-rowcount={total + 1} aria-multiselectable="true" aria-busy={results.value?.busy ?? false}
+      class={`grid ${mode.value}`} id="results" role="grid" aria-label={label} aria-rowcount={total + 1} aria-multiselectable="true" aria-busy={busy || waits}
       aria-keyshortcuts="Space Enter F X"
     >
       <Head />
@@ -82,6 +89,8 @@ export function List({ label }: { label: string }) {
     </div>
   );
 }
+
+whereabouts.row = () => active.peek();
 
 function choose(index: number): void {
   active.value = index;

@@ -34,7 +34,7 @@ export function History() {
     <Menu label={t("query.history")} icon="history" bare tool>
       {(close) => {
         const ask = (q: string) => {
-          go({ q, from: "", to: "" });
+          go({ q, like: "", sound: "", from: "", to: "" });
           close();
         };
         const here = kept();
