@@ -73,12 +73,20 @@ export const state = signal<State>(read(location.search));
 export const whereabouts = { row: () => 0, back: 0 };
 const rowOf = new Map<string, number>();
 
+function write(url: string, push: boolean): void {
+  try {
+    history[push ? "pushState" : "replaceState"](null, "", url);
+  } catch {
+    // some browsers refuse a hundred changes in half a minute; the state is right all the same
+  }
+}
+
 /** Change the state. `push` makes it a step of the Back button; typing and toggles replace the present one. */
 export function go(change: Partial<State>, push = true): void {
   const next = { ...untracked(() => state.value), ...change };
   const url = address(next);
   if (push) rowOf.set(location.search, whereabouts.row());
-  if (url !== location.search) history[push ? "pushState" : "replaceState"](null, "", url);
+  if (url !== location.search) write(url, push);
   state.value = next;
 }
 
@@ -90,7 +98,7 @@ addEventListener("popstate", () => {
 });
 effect(() => {
   language.value;
-  history.replaceState(null, "", address(untracked(() => state.value)));
+  write(address(untracked(() => state.value)), false);
 });
 
 /** Is something looked for, is a walk shown, or is it the library as it is? */

@@ -1,12 +1,12 @@
 // One row of the list: a sound, with why it is there where something was looked for.
-import { judge } from "../finding";
+import { judge, rows } from "../finding";
 import { audioUrl } from "../api";
 import { Icon } from "../parts/icons";
 import { current, playing, toggle } from "../player/audio";
 import type { Row as RowData } from "../rows";
 import { folderOf, nameOf, sound, version } from "../sounds";
 import { go, mode, state } from "../state";
-import { favourite, FAVOURITE, isFavourite, tick, ticked } from "../tray/ticks";
+import { favourite, FAVOURITE, isFavourite, tick, tickAll, ticked } from "../tray/ticks";
 import { duration, share, t } from "../words";
 import { clean, fileName } from "./names";
 import { Name } from "./name";
@@ -55,11 +55,11 @@ export function Row({ row, index, active, top, onChoose }: Props) {
   };
   return (
     <div
-      {...common} class={`row${on ? " ticked" : ""}${here ? " here" : ""}`} aria-selected={on} draggable
+      {...common} class={`row${on ? " ticked" : ""}${here ? " here" : ""}`} aria-selected={on} aria-label={told(row, index)} draggable
       onDragStart={drag} onClick={() => (onChoose(index), FINGER.matches && toggle(path, from))} onFocus={() => onChoose(index)} onDblClick={() => toggle(path, from)}
     >
       <span role="gridcell" class="c-tick">
-        <input type="checkbox" tabIndex={-1} checked={on} aria-label={t("row.tick", { name })} onChange={() => tick(path)} onClick={(event) => event.stopPropagation()} />
+        <input type="checkbox" tabIndex={-1} checked={on} aria-label={t("row.tick", { name })} onChange={() => tick(path)} onClick={(event) => tickTo(event, index)} />
       </span>
       <span role="gridcell" class="c-play">
         <button type="button" class="bare round" tabIndex={-1} aria-label={t(here && playing.value ? "row.pause" : "row.play", { name })} onClick={stopped(() => toggle(path, from))}>
@@ -83,6 +83,28 @@ export function Row({ row, index, active, top, onChoose }: Props) {
       </span>
     </div>
   );
+}
+
+/** What a screen reader says of a row: its name, how well it fits, its length, its tags. */
+function told({ path, hit }: RowData, index: number): string {
+  const facts = sound(path);
+  const fits = !hit ? "" : mode.value === "walk" ? t("hit.step", { number: index + 1 }) : `${share(judge(hit).value)} ${t(`hit.${judge(hit).verdict}`)}`;
+  return [nameOf(path), fits, facts && duration(facts.seconds), ...(facts?.tags ?? [])].filter(Boolean).map((one) => clean(one!)).join(", ");
+}
+
+let lastTicked = 0;
+
+/** With Shift the rows from the last one to this one are ticked. */
+function tickTo(event: MouseEvent, index: number): void {
+  event.stopPropagation();
+  const all = rows.peek();
+  const [from, to] = [Math.min(lastTicked, index), Math.max(lastTicked, index)];
+  if (event.shiftKey && all) {
+    const paths: string[] = [];
+    for (let i = from; i <= to; i++) if (i !== index && all.at(i)?.path) paths.push(all.at(i)!.path);
+    tickAll(paths);
+  }
+  lastTicked = index;
 }
 
 function toggleTag(tag: string): void {
