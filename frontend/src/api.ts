@@ -27,7 +27,12 @@ export interface Found { hits: Hit[]; left_out?: number; unknown?: Unknown[]; no
 export interface Count { value: string; count: number }
 export interface Facets { folders: Count[]; formats: Count[]; tags: Count[]; collections: Count[] }
 export interface Library { files: number; writable: boolean; roots: string[] }
-export interface Page { model: { name: string; state: "ready" | "loading" | "none" }; models: string[] }
+export interface Page {
+  model: { name: string; state: "ready" | "loading" | "none"; error?: string };
+  models: string[]; // that may be loaded
+  manage?: boolean; // may this visitor load one? Servers that do not say so let the list decide
+  any_model?: boolean; // also one that is not in the list: a Hub id, a file of the server
+}
 export interface MapPoint { path: string; x: number; y: number; cluster: number }
 export interface Cluster { id: number; name: string; x: number; y: number; count: number }
 export type Params = Record<string, string | number | readonly string[] | undefined>;

@@ -68,12 +68,19 @@ function Said() {
       {(found.unknown ?? []).map(({ word, nearest }) => (
         <p class="first" key={word}>{t("list.unknown", { word: clean(word) })}{" "}
           {[nearest ?? []].flat().length > 0 && t("list.nearest")}{" "}
-          {[nearest ?? []].flat().map((other) => <button type="button" class="plain" key={other} onClick={() => go({ q: state.value.q.replace(word, other) })}>{clean(other)}</button>)}
+          {[nearest ?? []].flat().map((other) => <button type="button" class="plain" key={other} onClick={() => go({ q: put(word, other) })}>{clean(other)}</button>)}
         </p>
       ))}
       {Boolean(found.left_out) && <p class="first">{t("list.left_out", { count: found.left_out! })}</p>}
     </div>
   );
+}
+
+/** The query with another word in the place of one. */
+function put(word: string, other: string): string {
+  const { q } = state.value;
+  const at = q.toLowerCase().indexOf(word.toLowerCase());
+  return at < 0 ? other : q.slice(0, at) + other + q.slice(at + word.length);
 }
 
 function Shown() {

@@ -51,6 +51,7 @@ function passes(hit: Hit, words: string[], sure: boolean): boolean {
 const hits = computed(() => results.value?.hits); // the same ones while others are on their way
 
 export const shownHits = computed<Hit[]>(() => {
+  if (mode.value === "walk") return hits.value ?? [];
   const words = state.value.text.toLowerCase().split(/\s+/).filter(Boolean);
   return (hits.value ?? []).filter((hit) => passes(hit, words, state.value.sure));
 });

@@ -1,4 +1,5 @@
 // The head of the page: places, tasks by their names, the model, language and light. On phones the places are at the bottom.
+import type { Page } from "./api";
 import { clean } from "./list/names";
 import { Icon } from "./parts/icons";
 import { Menu } from "./parts/menu";
@@ -44,11 +45,29 @@ function Tasks() {
   );
 }
 
+function mayLoad({ manage, models }: Page): boolean {
+  return manage ?? models.length > 0;
+}
+
+function ModelChoice({ page: { model, models, any_model: any } }: { page: Page }) {
+  return (
+    <>
+      <label>{t(any ? "model.any" : "model.which")}
+        {any
+          ? <input name="model" type="text" list="models" defaultValue={model.name} autocomplete="off" spellcheck={false} />
+          : <select name="model">{models.map((name) => <option key={name} value={name} selected={name === model.name}>{clean(name)}</option>)}</select>}
+      </label>
+      {any && <datalist id="models">{models.map((name) => <option key={name} value={name} />)}</datalist>}
+      <button type="submit" class="primary">{t("model.load")}</button>
+    </>
+  );
+}
+
 function Model() {
   const now = page.value;
   const loaded = now?.model.state === "ready";
   const label = !now || now.model.state === "none" ? t("model.load") : loaded ? t("model.ready") : t("model.loading", { name: now.model.name });
-  if (now?.model.state === "none") {
+  if (now?.model.state === "none" && mayLoad(now)) {
     return <button type="button" class="pill" onClick={() => void loadModel(now.model.name || now.models[0] || "mini")}>{label}</button>;
   }
   return (
@@ -60,10 +79,7 @@ function Model() {
           close();
         }}>
           <p class="soft">{loaded ? t("model.now", { name: clean(now.model.name) }) : t("model.none")}</p>
-          <label>{t("model.which")}
-            <select name="model">{(now?.models ?? []).map((name) => <option key={name} value={name} selected={name === now?.model.name}>{clean(name)}</option>)}</select>
-          </label>
-          <button type="submit" class="primary">{t("model.load")}</button>
+          {now && mayLoad(now) ? <ModelChoice page={now} /> : <p class="soft">{t("model.owner")}</p>}
         </form>
       )}
     </Menu>

@@ -1,7 +1,7 @@
 // What the server is: its library, its model. Asked for once, and again when something has changed.
 import { signal } from "@preact/signals";
 import { get, post, type Library, type Page } from "./api";
-import { clear, show } from "./problems";
+import { clear, show, tell } from "./problems";
 
 export const library = signal<Library | null>(null);
 export const page = signal<Page | null>(null);
@@ -18,6 +18,8 @@ export async function readLibrary(): Promise<void> {
 export async function readPage(): Promise<void> {
   try {
     page.value = await get<Page>("v1/page");
+    const { error } = page.value.model;
+    if (error) tell("model", () => error);
   } catch (error) {
     show("model", error, () => void readPage());
   }

@@ -25,6 +25,8 @@ export const TABLE = {
   "model.ready": ["Model ready", "模型已就绪"],
   "model.none": ["No model is loaded yet; a search loads one.", "尚未加载模型；检索时会自动加载。"],
   "model.now": ["Loaded: {name}", "已加载：{name}"],
+  "model.any": ["Model: a name of the list, a Hugging Face Hub id, or a file on the server", "模型：列表中的名称、Hugging Face Hub 编号，或服务器上的文件"],
+  "model.owner": ["Only the owner of this server may load another model.", "只有此服务器的所有者可以加载其他模型。"],
   "model.which": ["Model", "模型"],
   // -- query
   "query.label": ["What do you want to hear?", "想找什么声音？"],

@@ -22,7 +22,7 @@ export function Empty() {
   return (
     <div class="empty-library">
       <h2>{t("add.empty")}</h2>
-      <p>{t("add.invite")}</p>
+      {library.value?.writable && <p>{t("add.invite")}</p>}
       <AddPanel />
     </div>
   );
