@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from openclap import CLAP, Library
 from openclap.cli.app import app
-from openclap.errors import UsageError
+from openclap.errors import EmptySound, UsageError
 from openclap.library.journey import choose_chain, points_between
 from openclap.normalization import normalize_rows
 from openclap.store import File, Recording
@@ -117,6 +117,21 @@ def test_ends_that_are_no_files_of_the_library(library: Library, place: Path, tm
     words = library.journey("30 copy", place / "90.wav", 3)
     assert len(words) == 3
     assert names(words)[-1] == "90"
+
+
+def test_a_silent_end_is_refused(library: Library, place: Path) -> None:
+    """A file of the library in which nothing is heard was an end like others; outside of it, it was refused."""
+    path = place / "silent.wav"
+    path.write_bytes(b"")
+    now = path.stat()
+    file = File(str(path), now.st_size, now.st_mtime_ns, "silent", 4.0)
+    level = np.full(1, -90, np.float32)
+    library._store.put([Recording(file, np.zeros(1), np.full(1, 4.0), on_the_way(20)[None], level=level)])
+    try:
+        with pytest.raises(EmptySound, match="nothing is heard in it"):
+            library.journey(path, place / "90.wav", 3)
+    finally:
+        library.forget(path)
 
 
 @pytest.mark.parametrize("n", [1, 201])

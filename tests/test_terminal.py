@@ -74,6 +74,16 @@ def test_a_wide_terminal_and_a_pipe_have_a_row_a_hit(monkeypatch: pytest.MonkeyP
         assert "named door" in row
 
 
+def test_what_a_hit_is_named_by_begins_below_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It stood at the right: "named dog, barking" began far left of the "named dog" below it."""
+    file = io.StringIO()
+    monkeypatch.setattr(show, "out", Console(file=file, width=show.WIDEST, highlight=False, emoji=False))
+    hits = [Hit(f"/{i}.wav", 0.0, 10.0, 0.3, 0.9, relevance=0.9, named=("dog", "barking")[: 2 - i]) for i in range(2)]
+    found._table_of_hits(Ranked(hits), "a dog barking", [0.9, 0.9], by_names=True)
+    first, second = (line.index("named") for line in file.getvalue().splitlines() if "named" in line)
+    assert first == second
+
+
 def test_names_are_links_where_a_terminal_takes_them(monkeypatch: pytest.MonkeyPatch) -> None:
     uri = "file:///somewhere/far%20away/Ambiences/a%20rather%20long%20name%20of%20a%20creaky%20wooden%20door%2001.wav"
     for width in (200, 50):

@@ -65,7 +65,7 @@ def _table_of_hits(hits: Ranked[Hit], title: str, shown: Sequence[float], by_nam
     likely = sum(not hit.unlikely for hit in hits)
     if by_names and 0 < likely < len(hits):
         rows.insert(likely, (*[""] * 4, "[dim]probably not:[/dim]", "", ""))
-    table(plain(title), columns, rows, right=("", columns[1]), below=(4, *([6] if by_names else [])), wide=(2,))
+    table(plain(title), columns, rows, right=(0, 1, 3), below=(4, *([6] if by_names else [])), wide=(2,))
 
 
 def show_moments(

@@ -138,8 +138,8 @@ def search(
             err.print("no word of this query can be part of a name, so these are by sound")
         if hits and collect is not None:
             done = collection.collect(collect, [hit.path for hit in hits])
-            err.print(plain(f"{count_noun(done.files, 'file')} in the collection {collect}"))
-        show_hits(hits, title, as_json, collection, filter, play)
+            err.print(plain(f"{count_noun(done.files, 'file')} put into the collection {collect}"))
+        show_hits(hits, title, as_json, collection, _what_passes(wanted, filter), play)
     if failed:
         raise typer.Exit(1)
 
@@ -207,6 +207,10 @@ def moments(
     is_words = recording is not None and isinstance(sound_or_words(recording), str)
     if recording is not None and ((not asked and in_library) or (is_words and (in_library or not asked))):
         recording, asked = None, [recording, *asked]
+    if is_words and recording is not None and not os.path.lexists(os.path.expanduser(recording)):
+        raise UsageError(
+            f"{recording} is no file; give a recording first, or name the --library that is to be looked through"
+        )
     if recording is not None and in_library:
         raise UsageError(f"look into {recording}, or through --library; leave one of them out")
     wanted = [_what_to_find(query, sound, detector, "moments RECORDING") for query in asked or [None]]
@@ -220,6 +224,8 @@ def moments(
     found = moments_of_each(loading.load(), recording, asked_for, k, window=window, hop=hop, track=track)
     named = [(title, some) for (_, title), some in zip(wanted, found, strict=True)]
     show_moments(named, output, as_json, f" in {short(recording)}", play)
+    if not any(found):
+        err.print(plain(f"nothing is heard in {short(recording)}"))
 
 
 # -- inside ------------------------------------------------------------------------------------------
@@ -264,6 +270,13 @@ def _what_to_find(query: str | None, sound: Path | None, detector: str | None, v
     return parts if len(parts) > 1 else parts[0], title_of(parts)
 
 
+def _what_passes(query: Query, filter: SearchFilter) -> SearchFilter:
+    """A filter with what a query also asks of names and tags."""
+    from openclap.library.query import read_question
+
+    return read_question(query, where=filter).filter
+
+
 def open_library(library: str | None, loading: ModelOptions, paths: list[str] | None) -> tuple[Library, bool]:
     """Open the library and add the paths → the library, and whether some of the paths failed or are missing."""
     from openclap.library import Library
@@ -296,7 +309,7 @@ def _show_library_moments(
     if not any(some or some.left_out for _, some in found):
         from openclap.cli.no_results import why_nothing
 
-        err.print(plain(why_nothing(library, filter)))
+        err.print(plain(why_nothing(library, _what_passes(wanted[0][0], filter))))
     show_moments(found, output, as_json, play=play)
     print_left_out(max(some.left_out for _, some in found), "recording")
 

@@ -207,7 +207,7 @@ def table(
     columns: Sequence[str],
     rows: Iterable[Sequence[Cell]],
     *,
-    right: Sequence[str] = (),
+    right: Sequence[str | int] = (),
     below: Sequence[int] = (),
     wide: Sequence[int] = (),
 ) -> None:
@@ -216,7 +216,7 @@ def table(
     Parameters
     ----------
     right
-        Columns whose cells stand to the right.
+        Columns, by their names or their numbers, whose cells stand to the right.
     below
         Numbers of columns, such as that of a name. On a terminal that is too narrow for a row, their cells stand on
         lines of their own below it, and are not broken.
@@ -232,14 +232,15 @@ def table(
         pad_edge=False,
         padding=(0, 2, 0, 0),
     )
-    for column in columns:
-        view.add_column(column, justify="right" if column in right else "left", overflow="fold")
+    to_right = [column in right or number in right for number, column in enumerate(columns)]
+    for column, side in zip(columns, to_right, strict=True):
+        view.add_column(column, justify="right" if side else "left", overflow="fold")
     cells = [[Text.from_markup(cell) if isinstance(cell, str) else cell for cell in row] for row in rows]
     for row in cells:
         view.add_row(*row)
     if below and out.measure(view, options=out.options.update(max_width=WIDEST)).maximum > out.width:
         kept = [number for number in range(len(columns)) if number not in {*below, *wide}]
-        _print_stacked(title, [columns[i] in right for i in kept], cells, kept, below)
+        _print_stacked(title, [to_right[i] for i in kept], cells, kept, below)
     else:
         out.print(view)
 

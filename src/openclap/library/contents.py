@@ -232,11 +232,9 @@ class LibraryContents:
     def _require_collections(self, names: str | Sequence[str]) -> None:
         for name in list_words(names):
             if next(self._store.files(SearchFilter(tags=(collection_to_tag(name),))), None) is None:
-                there = [one.name for one in self.collections()]
-                known = (
-                    "there are " + ", ".join(there[:SHOWN]) + ", …" * (len(there) > SHOWN) if there else "there is none"
-                )
-                raise UsageError(f"there is no collection {name!r} in this library; {known}")
+                there = [repr(one.name) for one in self.collections()]
+                known = ", ".join(there[:SHOWN]) + ", …" * (len(there) > SHOWN) if there else "none yet"
+                raise UsageError(f"there is no collection {name!r} in this library; it has {known}")
 
     def _choose(self, where: SearchFilter | None, *, everything: bool = False) -> tuple[list[File], list[str]]:
         """The files that a filter allows, and those of its paths of which the library holds nothing."""

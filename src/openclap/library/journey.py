@@ -24,7 +24,7 @@ from openclap.audio.content_hash import content_hash
 from openclap.clap import CLAP
 from openclap.config.checks import check_count
 from openclap.errors import SoundError, UsageError
-from openclap.library.query import Query, embed_query
+from openclap.library.query import Query, embed_query, refuse_silent
 from openclap.library.reachability import is_reachable, nearest_reachable
 from openclap.library.scan import absolute_path, size_and_time
 from openclap.normalization import Vectors, normalize_rows
@@ -70,9 +70,11 @@ class End:
 
 
 def end_of(store: Store, clap: CLAP, sound: Query) -> End:
-    """A sound as an end: with the vector of the library, where it or a copy of it is there."""
+    """A sound as an end: with the vector of the library, where it or a copy of it is there; refused where it is silent."""
     if isinstance(sound, os.PathLike):
         file = _file_of(store, absolute_path(sound))
+        for recording in store.recordings([file.path]) if file is not None else ():
+            refuse_silent(recording.file.path, recording.heard)
         vectors = store.tracks([file.path]) if file is not None else {}
         if file is not None and file.path in vectors:
             return End(vectors[file.path], file)

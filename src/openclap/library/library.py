@@ -321,6 +321,8 @@ class Library(LibraryContents):
         ------
         UsageError
             Both ends sound the same.
+        EmptySound
+            Nothing is heard in a sound.
         """
         check_steps(n)
         clap = self._check(n)
