@@ -31,6 +31,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         tmp_path_factory.mktemp("hostile"),
         settings={"body_bytes": "1 MiB", "audio_seconds": 60, "items": 8, "results": 50},
     ) as server:
+        httpx.get(server.url + "/studio/", timeout=120)  # it is made when it is first asked for
         yield server
         assert httpx.post(server.url + "/v1/embeddings", json={"input": "still here"}).status_code == 200
         assert server.stop() == 0
@@ -247,12 +248,12 @@ MARK = {"meta": {"_type": "gradio.FileData"}}
 
 def pressed(server: Running, elem_id: str, data: list[Any]) -> tuple[bool, str]:
     """What gradio answers to a click that a program makes: whether it did it, and all it says."""
-    config = httpx.get(server.url + "/config").json()
+    config = httpx.get(server.url + "/studio/config").json()
     (part,) = (one["id"] for one in config["components"] if one["props"].get("elem_id") == elem_id)
     number = next(one["id"] for one in config["dependencies"] if [part, "click"] in one["targets"])
     event = {"data": data, "fn_index": number, "session_hash": "test"}
-    assert httpx.post(server.url + "/gradio_api/queue/join", json=event).status_code == 200
-    with httpx.stream("GET", server.url + "/gradio_api/queue/data?session_hash=test", timeout=60) as answer:
+    assert httpx.post(server.url + "/studio/gradio_api/queue/join", json=event).status_code == 200
+    with httpx.stream("GET", server.url + "/studio/gradio_api/queue/data?session_hash=test", timeout=60) as answer:
         for line in answer.iter_lines():
             told = json.loads(line.removeprefix("data:") or "{}")
             if told.get("msg") == "process_completed":
@@ -263,7 +264,7 @@ def pressed(server: Running, elem_id: str, data: list[Any]) -> tuple[bool, str]:
 @pytest.mark.parametrize("place", ["/etc/passwd", "/proc/self/environ", "https://example.org/a.wav", "http://127.0.0.1/", "a\0b", 77.5])  # fmt: skip
 def test_the_page_opens_nothing_but_uploads(server: Running, place: Any) -> None:
     """gradio would copy any file of the server that an event names, in a text as well, to where everybody can ask for it."""
-    (uploaded,) = httpx.post(server.url + "/gradio_api/upload", files={"files": ("a.wav", GOOD)}).json()
+    (uploaded,) = httpx.post(server.url + "/studio/gradio_api/upload", files={"files": ("a.wav", GOOD)}).json()
     own, other = {"path": uploaded, **MARK}, {"path": place, **MARK}
     done, told = pressed(server, "match-go", ["en", own, "a dog barking"])
     assert done, told
@@ -276,11 +277,11 @@ def test_the_page_opens_nothing_but_uploads(server: Running, place: Any) -> None
     with httpx.Client(base_url=server.url) as client:  # what is no upload, though it begins as one
         climbed = {"path": f"{uploaded}/../../../../../../../../etc/passwd", **MARK}
         assert not pressed(server, "match-go", ["en", climbed, "a dog"])[0]
-        assert client.get(f"/gradio_api/file={uploaded}").content == GOOD
+        assert client.get(f"/studio/gradio_api/file={uploaded}").content == GOOD
 
 
 def test_bodies_for_the_page_end(server: Running) -> None:
-    url = server.url + "/gradio_api/queue/join"
+    url = server.url + "/studio/gradio_api/queue/join"
     kind = {"content-type": "application/json"}
 
     def pieces() -> Iterator[bytes]:
@@ -294,7 +295,7 @@ def test_bodies_for_the_page_end(server: Running) -> None:
             assert not isinstance(content, bytes)
     with socket.create_connection(("127.0.0.1", server.port), 10) as client:
         client.sendall(
-            b"POST /gradio_api/upload HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=x\r\nContent-Length: 10737418240\r\n\r\n"
+            b"POST /studio/gradio_api/upload HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=x\r\nContent-Length: 10737418240\r\n\r\n"
         )
         answer = http.client.HTTPResponse(client)
         answer.begin()

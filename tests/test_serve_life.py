@@ -115,7 +115,7 @@ def test_a_page_that_is_looked_at_holds_nobody_up(tmp_path: Path) -> None:
                 for _ in answer.iter_raw():
                     pass
 
-        threads = [threading.Thread(target=look, args=(f"/gradio_api/heartbeat/{i}",)) for i in range(2)]
+        threads = [threading.Thread(target=look, args=(f"/studio/gradio_api/heartbeat/{i}",)) for i in range(2)]
         for thread in threads:
             thread.start()
             heard.acquire()

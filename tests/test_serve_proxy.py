@@ -39,6 +39,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     with running(
         tmp_path_factory.mktemp("proxied"), "--proxy", "127.0.0.1", "--cors-origin", SITE, "--host-name", NAME
     ) as server:
+        httpx.get(server.url + "/studio/", timeout=120)  # it is made when it is first asked for
         yield server
         assert server.stop() == 0
         assert not any("traceback" in line for line in server.log)
@@ -70,7 +71,7 @@ def test_the_service_below_a_prefix(proxied: str, prefix: str) -> None:
         assert f"url: '{prefix}/openapi.json'" in docs
         described = client.get("/openapi.json").json()
         assert described["servers"] == [{"url": prefix}]
-        assert client.get("/config").json()["root"] == proxied + prefix
+        assert client.get("/studio/config").json()["root"] == f"{proxied}{prefix}/studio"
     with connect(f"{proxied}{prefix}/v1/watch".replace("http", "ws")) as socket:
         socket.send("{}")
         assert json.loads(socket.recv(timeout=30))["type"] == "error"
@@ -80,7 +81,7 @@ def test_the_service_below_a_prefix(proxied: str, prefix: str) -> None:
 def test_the_page_below_a_prefix(proxied: str, prefix: str, tmp_path: Path) -> None:
     (tmp_path / "a.wav").write_bytes(some_sounds(1)[0])
     with browser() as chromium:
-        visitor = Visitor(chromium, f"{proxied}{prefix}/")
+        visitor = Visitor(chromium, f"{proxied}{prefix}/studio/")
         said: list[str] = []
         visitor.tab.on("console", lambda message: said.append(message.text))
         visitor.open(visitor.say("match.tab"))
@@ -207,12 +208,14 @@ def test_a_front_end_of_one_s_own(server: Running) -> None:
 # -- headers of every answer --------------------------------------------------------------------------
 
 
-def checked(headers: Any) -> None:
+def checked(headers: Any, path: str = "") -> None:
     policy = headers["Content-Security-Policy"]
-    assert "frame-ancestors 'none'" in policy
+    in_frame = path.startswith("/studio/")  # which the page around it shows
+    whom = "'self'" if in_frame else "'none'"
+    assert f"frame-ancestors {whom}" in policy
     assert "http" not in policy
     assert "*" not in policy
-    assert headers["X-Frame-Options"] == "DENY"
+    assert headers["X-Frame-Options"] == ("SAMEORIGIN" if in_frame else "DENY")
     assert headers["X-Content-Type-Options"] == "nosniff"
     assert headers["Referrer-Policy"] == "no-referrer"
 
@@ -221,15 +224,15 @@ def checked(headers: Any) -> None:
     ("method", "path", "status"),
     [
         ("GET", "/", 200), ("GET", "/health", 200), ("GET", "/docs", 200), ("GET", "/redoc", 200), ("GET", "/docs-static/favicon.png", 200),
-        ("GET", "/v1/none", 404), ("GET", "/none", 404), ("DELETE", "/health", 405), ("POST", "/v1/match", 400), ("GET", "/theme.css", 200),
-        ("GET", "/config", 200), ("GET", "/sounds/none", 404), ("TRACE", "/", 405), ("POST", "/gradio_api/upload", 400),
+        ("GET", "/v1/none", 404), ("GET", "/none", 404), ("DELETE", "/health", 405), ("POST", "/v1/match", 400), ("GET", "/studio/theme.css", 200),
+        ("GET", "/studio/config", 200), ("GET", "/studio/sounds/none", 404), ("TRACE", "/", 405), ("POST", "/studio/gradio_api/upload", 400),
     ],
 )  # fmt: skip
 def test_every_answer_says_who_may_frame_it(server: Running, method: str, path: str, status: int) -> None:
     """The page could be shown in a frame of any site, under what that site liked to draw."""
     told = httpx.request(method, server.url + path)
     assert told.status_code == status
-    checked(told.headers)
+    checked(told.headers, path)
 
 
 def test_what_is_no_request_is_told_so_too(server: Running) -> None:

@@ -83,7 +83,8 @@ def test_what_fits_the_schema_is_answered(server: Running, described: dict[str, 
         @given(case=cases(described, route, GenerationMode.POSITIVE))
         def ask(case: Any) -> None:
             answer = client.post(f"/v1/{route}", json=case.body)
-            assert answer.status_code == 200, (answer.text, case.body)
+            unknown = "recording" in case.body and answer.json().get("error", {}).get("code") == "recording_not_found"
+            assert answer.status_code == 200 or unknown, (answer.text, case.body)
 
         ask()
 

@@ -30,15 +30,16 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[
         pages: list[PageSettings | None] = []
         made: list[ServeSettings] = []
 
-        def make(settings: ServeSettings, page: Any = None) -> Any:
+        def make(settings: ServeSettings, page: Any = None, **options: Any) -> Any:
             made.append(settings)
             if page is not None:
-                page(type("App", (), {"state": type("State", (), {"engine": type("Engine", (), {"clap": None})})}))
+                page.mount(None, None)
 
         monkeypatch.setattr("openclap.http.server.run_server", lambda make_app, settings, **_: make_app())
         monkeypatch.setattr("openclap.serve.app.create_app", make)
+        monkeypatch.setattr("openclap.serve.site.create_site", make)
         monkeypatch.setattr("openclap.page.blocks.mount_page", lambda app, settings, clap: pages.append(settings))
-        monkeypatch.setattr("openclap.page.desk.end_loading", lambda: None)
+        monkeypatch.setattr("openclap.http.loading.end_loading", lambda: None)
         file = tmp_path / "settings.yaml"
         file.write_text(text, encoding="utf-8")
         done = CliRunner().invoke(cli.app, [verb, "--config", str(file), *options])

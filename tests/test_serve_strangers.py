@@ -36,6 +36,7 @@ KEY = "a-key-that-is-long-enough"
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     with running(tmp_path_factory.mktemp("strangers"), "--models", "someone/some-clap") as server:
+        httpx.get(server.url + "/studio/", timeout=120)  # it is made when it is first asked for
         yield server
 
 

@@ -6,19 +6,22 @@ network.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
 from openclap.audio import mp3_header
 from openclap.audio.decode_pass import DecodePass
+from openclap.audio.files import open_binary
 from openclap.audio.timestamps import StampClock
 from openclap.errors import UnreadableSound
 
 if TYPE_CHECKING:
     import av
 
-__all__ = ["TIMED", "Track", "packets_of"]
+__all__ = ["TIMED", "Track", "TrackFacts", "list_tracks", "packets_of"]
 
 BLIND_SECONDS = 60.0  # a longer gap between packets means that stamps cannot be relied on
 
@@ -37,6 +40,42 @@ TIMED = {
 # that of the whole file; the second set gives the right one where there is one stream alone.
 HEADER_DURATION = {"aiff", "ape", "au", "flac", "mov,mp4,m4a,3gp,3g2,mj2", "mp3", "tak", "tta", "w64", "wv"}
 HEADER_DURATION_IF_ALONE = {"asf", "flv", "matroska,webm"}
+
+
+SINGLE = (b"RIFF", b"RIFX", b"fLaC", b"FORM", b"OggS", b".snd", b"ID3")  # formats of one track, by their first bytes
+
+
+@dataclass(frozen=True)
+class TrackFacts:
+    """A track of sound as its container names it; `index` counts from 1, texts are empty where nothing is said."""
+
+    index: int
+    title: str = ""
+    language: str = ""
+
+
+def list_tracks(path: str | os.PathLike[str]) -> list[TrackFacts]:
+    """The tracks of sound in a file, at least one; nothing is decoded.
+
+    Raises
+    ------
+    SoundError
+        It cannot be read.
+    """
+    name = os.fspath(path)
+    with open_binary(path, str(name)) as file:
+        head = file.read(4)
+        if head.startswith(SINGLE) or mp3_header.looks_like_mpeg(head):
+            return [TrackFacts(1)]
+        container = _open_container(file, str(name))
+        try:
+            stated = [
+                [track.metadata.get(key, "") for key in ("title", "language")] for track in container.streams.audio
+            ]
+        finally:
+            container.close()
+    texts = [[text[:200] if text.isprintable() and text != "und" else "" for text in one] for one in stated]
+    return [TrackFacts(i, *one) for i, one in enumerate(texts, 1)] or [TrackFacts(1)]
 
 
 class Track:

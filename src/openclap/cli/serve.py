@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,10 +16,15 @@ from openclap.cli.show import emit, err, plain
 from openclap.errors import MissingExtra, UsageError
 
 if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from openclap.clap import CLAP
     from openclap.page.settings import PageSettings
+    from openclap.serve.settings import ServeSettings
 
-__all__ = ["VERBS"]
+__all__ = ["VERBS", "make_site"]
 
+STATIC = Path(__file__).parents[1] / "page" / "static"  # the built front end
 REACH = "Who may use it"  # a panel of --help
 Config = Annotated[
     Path | None,
@@ -150,7 +156,7 @@ def ui(
     For this machine alone; Ctrl-C ends it.
     """
     tell = _announcement("the page is at {0} ; Ctrl-C ends it", as_json, browse=not no_browser)
-    _run(context, config, tell, own={"host": "127.0.0.1", "port": port, "roots": roots or [Path.cwd()]})
+    _run(context, config, tell, own={"host": "127.0.0.1", "port": port, "manage": True, "roots": roots or [Path.cwd()]})
 
 
 def _announcement(sentence: str, as_json: bool, *, browse: bool = False) -> Callable[[str], None]:
@@ -183,14 +189,14 @@ def _run(
     given = {**in_file, **options, **(own or {})}
     given.setdefault("library", str(default_library()))
     try:
+        from openclap.http.loading import end_loading
         from openclap.http.server import run_server
         from openclap.serve.app import create_app
         from openclap.serve.settings import ServeSettings, read_keys
 
         settings_of_page = _page_settings(given, is_own=own is not None)
-        if settings_of_page is not None:
-            from openclap.page.blocks import mount_page
-            from openclap.page.desk import end_loading
+        if settings_of_page is not None and not find_spec("gradio"):
+            raise ModuleNotFoundError(name="gradio")
     except ImportError as error:
         raise MissingExtra(
             f"it needs {error.name}, which is not installed; install openclap's extra 'serve' (docs/install.md)"
@@ -202,9 +208,30 @@ def _run(
     if settings_of_page is None:
         run_server(lambda: create_app(settings), settings, listening=tell)
         return
-    mount = lambda app: mount_page(app, settings_of_page, clap=app.state.engine.clap)
-    run_server(lambda: create_app(settings, page=mount), settings, listening=tell, quiet=own is not None)
+    make = lambda: make_site(settings, settings_of_page, ahead=True, wait=own is None)
+    run_server(make, settings, listening=tell, quiet=own is not None)
     end_loading()
+
+
+def make_site(settings: ServeSettings, page: PageSettings, *, clap: CLAP | None = None, **options: Any) -> FastAPI:
+    """The service with its page: the built front end, and below it what gradio makes, which is imported when needed.
+
+    Parameters
+    ----------
+    clap
+        A model that is loaded already.
+    **options
+        `ahead` of `openclap.serve.site.WebPage`, `wait` of `openclap.serve.site.create_site`.
+    """
+    from openclap.serve.site import WebPage, create_site
+
+    def mount(app: FastAPI, clap: CLAP) -> Any:
+        from openclap.page.blocks import mount_page
+
+        return mount_page(app, page, clap=clap)
+
+    ahead = options.pop("ahead", False)
+    return create_site(settings, WebPage(STATIC, mount, page.models, ahead), clap=clap, **options)
 
 
 def _read_settings(config: Path | None) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from openclap.atomic_write import write_text
 from openclap.errors import UsageError
 from openclap.results import Span
 
-__all__ = ["FORMATS", "HEAD", "format_csv", "write_timeline"]
+__all__ = ["EXPORTS", "FORMATS", "HEAD", "format_csv", "write_timeline"]
 
 HEAD = {"format": "openclap timeline", "version": 1}  # the first fields of the JSON file
 
@@ -99,6 +99,10 @@ def _vtt(spans: Sequence[Span], name: str) -> str:
     return "\n".join(["WEBVTT\n", *cues])
 
 
+def _audacity(spans: Sequence[Span], name: str) -> str:
+    return "".join(f"{s.start:.6f}\t{s.end:.6f}\t{_cue_text(s)}\n" for s in spans if s.label)
+
+
 FORMATS: dict[str, Callable[[Sequence[Span], str], str]] = {
     ".md": _markdown,
     ".csv": _csv,
@@ -106,3 +110,4 @@ FORMATS: dict[str, Callable[[Sequence[Span], str], str]] = {
     ".srt": _srt,
     ".vtt": _vtt,
 }
+EXPORTS = {**FORMATS, ".txt": _audacity}  # labels of Audacity too

@@ -41,10 +41,11 @@ class Pooling:
         """Read the recording part by part; each time, give the seconds so far."""
         with closing(stream(sound, FRONT.sampling_rate)) as blocks:
             for mel in mel_blocks(blocks, FRONT):
-                self._add(mel)
+                self.add(mel)
                 yield self.seconds
 
-    def _add(self, mel: npt.NDArray[np.float32]) -> None:
+    def add(self, mel: npt.NDArray[np.float32]) -> None:
+        """Add the next frames (t, 96) of a log-mel."""
         self._frames += len(mel)
         joined = np.concatenate([self._rest, mel])
         whole = len(joined) // self._each * self._each

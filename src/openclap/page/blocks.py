@@ -57,6 +57,11 @@ TABS = (
     (teach, "teach"),
     (holdings, "library"),
 )
+PLACES = {  # tabs of a place of the front end, which shows them in a frame: ?place=
+    "recording": ("model", "match", "classify", "describe", "moments"),
+    "live": ("watch",),
+    "teach": ("teach",),
+}
 SPEAK = "(language, ...rest) => { window.openclapSpeak(language); return [language, ...rest]; }"
 
 
@@ -92,13 +97,16 @@ def _made(desk: Desk, words: Wording) -> Any:
                 elem_id="oc-language",
             )
         page = Page(desk, words, language)
-        with gr.Tabs(elem_id="oc-tabs"):
+        tabs: list[Any] = []
+        with gr.Tabs(elem_id="oc-tabs") as all_tabs:
             status: Any = None
             for tab, name in TABS:
-                with words.make(gr.Tab, {"label": f"{name}.tab"}, id=name, elem_id=f"tab-{name}"):
+                with words.make(gr.Tab, {"label": f"{name}.tab"}, id=name, elem_id=f"tab-{name}") as made:
                     status = tab.build(page) or status
+                tabs.append(made)
         language.change(words.switch, [language, *words.states], words.parts, js=SPEAK, **LIGHT)
         blocks.load(_asked_for, None, language, **LIGHT)
+        blocks.load(_place_asked_for, None, [all_tabs, *tabs], **LIGHT)
 
         def left(request: gr.Request) -> None:
             desk.forget(visitor_of(request))
@@ -121,6 +129,16 @@ def _asked_for(request: gr.Request) -> Any:
     """The language of ?lang=, else of the browser; English is there already."""
     asked = request.query_params.get("lang") or request.headers.get("accept-language", "")
     return "zh" if asked.lower().startswith("zh") else gr.skip()
+
+
+def _place_asked_for(request: gr.Request) -> list[Any]:
+    """The tabs of ?place=, with the one of ?tool= in front; all of them where it names none."""
+    names = PLACES.get(request.query_params.get("place", ""), ())
+    if not names:
+        return [gr.skip()] * (1 + len(TABS))
+    tool = request.query_params.get("tool", "")
+    first = tool if tool in names else next(name for name in names if name != "model" or len(names) == 1)
+    return [gr.update(selected=first), *(gr.update(visible=name in names) for _, name in TABS)]
 
 
 def mount_page(app: FastAPI, settings: PageSettings, *, clap: CLAP | None = None) -> Desk:

@@ -11,10 +11,8 @@ tab ─ load ─── another one: a download takes minutes
 
 from __future__ import annotations
 
-import logging
 import os
 import shutil
-import sys
 import tempfile
 import threading
 import time
@@ -32,6 +30,7 @@ from openclap.checkpoints.presets import find_preset
 from openclap.checkpoints.weights import count_parameters
 from openclap.clap import CLAP
 from openclap.errors import ModelError, TooLong
+from openclap.http.loading import LOADING, end_loading
 from openclap.library import Library
 from openclap.library.served_files import ServedFiles
 from openclap.page.ears import Pace, Turns
@@ -51,7 +50,6 @@ T = TypeVar("T")
 KNOWN_LABELS = 2048
 AT_ONCE = 32  # jobs
 EVERY = 0.25  # seconds between two looks at how far one is
-LOADING = "openclap-load"  # the name of threads that load
 
 
 @dataclass(frozen=True)
@@ -193,6 +191,11 @@ class Desk:
         assert self._clap is not None
         return self._clap
 
+    def use(self, clap: CLAP, name: str) -> None:
+        """Put a model to work that others have loaded."""
+        if clap is not self._clap:
+            self._clap, self.loaded = clap, _facts(clap, name, 0.0)
+
     def load(self, name: str) -> Future[Loaded]:
         """Put another model to work, once it is loaded.
 
@@ -328,19 +331,6 @@ class Desk:
                 if not library.stats()["files"]:
                     library.add(self.examples.library())
         return library
-
-
-def end_loading() -> None:
-    """End the process now where a model is still being loaded, for programs whose last line this is.
-
-    The Hub's downloads have threads that Python waits for, minutes for a large file; what was fetched is kept and gone
-    on with.
-    """
-    if any(thread.name == LOADING for thread in threading.enumerate()):
-        logging.shutdown()
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(0)
 
 
 def title_of(model: str) -> str:

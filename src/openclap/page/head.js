@@ -4,6 +4,8 @@
 (() => {
   const WORDS = /*WORDS*/[];
   let language = 'en';
+  const place = new URLSearchParams(location.search).get('place');  // the page around the frame has a head of its own
+  if (/^(recording|live|teach)$/.test(place)) document.documentElement.dataset.place = place;
   const RAW = { 'common.complete': 'Complete' };  // shown so until gradio has read its translations
   const translated = (said) => {
     const plain = said.trim();

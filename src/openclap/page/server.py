@@ -39,8 +39,8 @@ def run_page(
     UsageError
         The address cannot be listened on.
     """
+    from openclap.http.loading import end_loading
     from openclap.http.server import run_server
-    from openclap.page.desk import end_loading
 
     run_server(lambda: make_app(settings, server), server, listening=listening, quiet=True)
     end_loading()

@@ -34,6 +34,8 @@ class BatchedEmbedder(ChunkedEmbedder):
         Texts → their rows (M, E).
     chunk
         How many clips to have in the queue at once, now.
+    heard, each
+        As `ChunkedEmbedder`'s.
     """
 
     def __init__(
@@ -42,8 +44,10 @@ class BatchedEmbedder(ChunkedEmbedder):
         audio: Callable[[Clips], Future[Vectors]],
         text: Callable[[list[str]], Vectors],
         chunk: Callable[[], int] = lambda: CHUNK,
+        heard: Callable[[float], None] = lambda seconds: None,
+        each: Callable[[int, int], None] = lambda done, total: None,
     ) -> None:
-        super().__init__(clap, audio, chunk)
+        super().__init__(clap, audio, chunk, heard, each)
         self._text = text
 
     def encode_text(self, texts: Sequence[str]) -> Vectors:

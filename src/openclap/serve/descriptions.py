@@ -23,9 +23,22 @@ class DescribeResult:
 
 
 def describe_sound(
-    embedder: Embedder, sound: Any, options: DescribeOptions, spans: TimelineOptions | None, cache: WindowCache
+    embedder: Embedder,
+    sound: Any,
+    options: DescribeOptions,
+    spans: TimelineOptions | None,
+    cache: WindowCache,
+    *,
+    kept: bool = False,
 ) -> DescribeResult:
     """Describe one sound, with `spans` as a timeline too; for a thread that may wait.
+
+    Parameters
+    ----------
+    cache
+        Where the windows of a timeline are kept.
+    kept
+        Those of the description as well, as more will be asked about this sound.
 
     Raises
     ------
@@ -35,7 +48,12 @@ def describe_sound(
         A number out of its range.
     """
     describer = Describer(embedder, **vars(options))
-    description = describer(sound)
+    if kept:
+        seconds = embedder.config.front_end.clip_seconds
+        windows = cache.windows(embedder, sound, window=seconds, hop=seconds / 2)
+        description = describer.describe_windows(sound, windows)
+    else:
+        description = describer(sound)
     if spans is None:
         return DescribeResult(description)
     found = timeline(describer, sound, cache=cache, **vars(spans))

@@ -16,9 +16,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -32,7 +31,7 @@ from openclap.checkpoints.presets import find_preset
 from openclap.clap import CLAP, Long
 from openclap.clap.similarity import check_template, cosines, rank_labels, score_texts
 from openclap.detector import Detector
-from openclap.errors import RequestRefused, SoundError
+from openclap.errors import LibraryMismatch, RequestRefused, SoundError
 from openclap.library.moments import moments_of_each
 from openclap.library.query import refuse_silent
 from openclap.library.search import By, Per
@@ -43,7 +42,9 @@ from openclap.serve.batched_embedder import CHUNK, BatchedEmbedder, Clips
 from openclap.serve.batching import BatchQueue
 from openclap.serve.descriptions import DescribeResult, describe_sound
 from openclap.serve.library_view import LibraryView
+from openclap.serve.progress import Progress
 from openclap.serve.settings import ServeSettings
+from openclap.serve.sources import Embedded, Source, sums_of
 from openclap.serve.text_embedder import QueuedTextEmbedder, TemplatedText
 from openclap.silence import is_heard
 from openclap.store import SearchFilter
@@ -61,23 +62,6 @@ WAITERS = 32  # threads of descriptions and of moments, which mostly wait for th
 MOMENTS = 3  # searches for moments in the library at once
 
 
-@dataclass(frozen=True)
-class Source:
-    """A sound of a request: its name in error messages, and a function that gives its bytes."""
-
-    name: str
-    read: Callable[[], bytes]
-
-
-@dataclass(frozen=True, eq=False)
-class _Embedded:
-    """A sound: its row (E,), its vector without silent clips (E,), and whether nothing is heard in it."""
-
-    row: Vectors
-    track: Vectors
-    silent: bool
-
-
 class Engine:
     """A loaded model and a library that many requests use at once.
 
@@ -87,6 +71,8 @@ class Engine:
         A model that is loaded already; else `settings.model` is.
     seen
         Told queue and size of every batch.
+    any_library
+        Work without the library where it was made by another model; who asks for it is told so.
 
     Raises
     ------
@@ -100,6 +86,7 @@ class Engine:
         *,
         clap: CLAP | None = None,
         seen: Callable[[str, int], None] = lambda queue, size: None,
+        any_library: bool = False,
     ) -> None:
         self.settings = settings
         self.detectors = {one.name: one for one in map(Detector.load, settings.detectors)}
@@ -122,10 +109,13 @@ class Engine:
         self.embedder = BatchedEmbedder(self.clap, self._ask_audio, self._texts.embed_now, self._chunk)
         self._heard = WindowCache()  # of sounds of requests: in memory alone
         self._views: list[tuple[Calls, LibraryView]] = []
-        if settings.library is not None:
-            for name in ("search", *(f"moments-{i}" for i in range(MOMENTS))):
-                view = LibraryView(settings.library, cast(CLAP, self.embedder), settings.roots)
-                self._views.append((BatchQueue(name, lambda calls: [call() for call in calls]), view))
+        self._mismatch: LibraryMismatch | None = None
+        try:
+            self._open_library()
+        except LibraryMismatch as error:
+            if not any_library:
+                raise
+            self._mismatch = error
         self.queues: tuple[BatchQueue[Any, Any], ...] = (
             *(queue for queue, _ in self._views),
             self._texts.queue,
@@ -165,7 +155,7 @@ class Engine:
         """
         return np.stack([one.row for one in await self._embed_sounds(sources, long)])
 
-    async def _embed_sounds(self, sources: Sequence[Source], long: Long) -> list[_Embedded]:
+    async def _embed_sounds(self, sources: Sequence[Source], long: Long) -> list[Embedded]:
         """Embed sounds, some at a time.
 
         Raises
@@ -175,7 +165,7 @@ class Engine:
         """
         gone, few = threading.Event(), asyncio.Semaphore(self.settings.decoders)
 
-        async def embed(source: Source) -> _Embedded:
+        async def embed(source: Source) -> Embedded:
             async with few:
                 return await self._embed_sound(source, long, gone)
 
@@ -188,15 +178,17 @@ class Engine:
                 raise one
         return found  # type: ignore[return-value]
 
-    async def classify(self, source: Source, labels: Sequence[str], template: str) -> Scores[Label]:
+    async def classify(
+        self, source: Source, labels: Sequence[str], template: str, progress: Progress | None = None
+    ) -> Scores[Label]:
         """Rank labels for a sound, as `CLAP.classify` does."""
         check_template(template)
-        scores, silent = await self._compare(source, [(template, label) for label in labels])
+        scores, silent = await self._compare(source, [(template, label) for label in labels], progress)
         return rank_labels(labels, scores, self.clap.logit_scale, silent=silent)
 
-    async def match(self, source: Source, texts: Sequence[str]) -> Scores[Match]:
+    async def match(self, source: Source, texts: Sequence[str], progress: Progress | None = None) -> Scores[Match]:
         """Compare a sound with texts, as `CLAP.match` does."""
-        scores, silent = await self._compare(source, [("", text) for text in texts])
+        scores, silent = await self._compare(source, [("", text) for text in texts], progress)
         return score_texts(texts, scores, silent=silent)
 
     async def unknown_words(self, texts: Sequence[str]) -> list[UnknownWord]:
@@ -204,11 +196,16 @@ class Engine:
         return await asyncio.to_thread(self.clap.unknown_words, texts)
 
     async def describe(
-        self, source: Source, options: DescribeOptions, spans: TimelineOptions | None = None
+        self,
+        source: Source,
+        options: DescribeOptions,
+        spans: TimelineOptions | None = None,
+        progress: Progress | None = None,
     ) -> DescribeResult:
         """Describe a sound as `CLAP.describe` does, with `spans` as a timeline too."""
+        embedder, kept = self._telling(progress), source.recording
         return await self._with_sound(
-            source, lambda data: describe_sound(self.embedder, data, options, spans, self._heard)
+            source, lambda data: describe_sound(embedder, data, options, spans, self._heard, kept=kept)
         )
 
     async def search(
@@ -229,10 +226,12 @@ class Engine:
             queue.ask(lambda: view.search(query, k, filter, without=without, per=per, by=by))
         )
 
-    async def moments(self, words: str | None, source: Source | None, k: int) -> Ranked[Moment]:
+    async def moments(
+        self, words: str | None, source: Source | None, k: int, progress: Progress | None = None
+    ) -> Ranked[Moment]:
         """Find moments in the library; with words and a sound, where in that sound the words are heard."""
         if words is not None and source is not None:
-            (found,) = await self.moments_of_each([words], source, k)
+            (found,) = await self.moments_of_each([words], source, k, progress)
             return found
         queues = self._views[1:]
         least_busy = min(range(len(queues)), key=lambda i: queues[i][0].unfinished, default=0)
@@ -243,11 +242,13 @@ class Engine:
         finally:
             gone.set()
 
-    async def moments_of_each(self, queries: Sequence[str], source: Source, k: int) -> list[Ranked[Moment]]:
+    async def moments_of_each(
+        self, queries: Sequence[str], source: Source, k: int, progress: Progress | None = None
+    ) -> list[Ranked[Moment]]:
         """Find where in a sound the words of each query are heard; it is listened to once for all of them."""
         for words in queries:
             await self._texts.prepare_query(words)
-        model = cast(CLAP, self.embedder)
+        model = cast(CLAP, self._telling(progress))
         return await self._with_sound(source, lambda data: moments_of_each(model, data, queries, k, cache=self._heard))
 
     def close(self) -> None:
@@ -267,17 +268,54 @@ class Engine:
         self.clap.encode_audio((np.zeros(rate, np.float32), rate))
         self.clap.encode_text("a sound")
 
+    def _open_library(self) -> None:
+        """Open the library once for each thread that uses it."""
+        if self.settings.library is None:
+            return
+        for name in ("search", *(f"moments-{i}" for i in range(MOMENTS))):
+            view = LibraryView(self.settings.library, cast(CLAP, self.embedder), self.settings.roots)
+            self._views.append((BatchQueue(name, lambda calls: [call() for call in calls]), view))
+
     def _view(self, number: int) -> tuple[Calls, LibraryView]:
+        if self._mismatch is not None:
+            raise self._mismatch
         if not self._views:
             raise RequestRefused(
                 "this server has no library to search in; whoever runs it can give it one", 503, "no_library"
             )
         return self._views[number]
 
-    async def _compare(self, source: Source, texts: Sequence[TemplatedText]) -> tuple[Vectors, bool]:
+    def _telling(self, progress: Progress | None) -> BatchedEmbedder:
+        """The embedder, for one who wants to know how far it is."""
+        if progress is None:
+            return self.embedder
+        ask, embed = self._ask_audio, self._texts.embed_now
+        return BatchedEmbedder(self.clap, ask, embed, self._chunk, progress.tell_seconds, progress.tell_each)
+
+    async def _compare(
+        self, source: Source, texts: Sequence[TemplatedText], progress: Progress | None = None
+    ) -> tuple[Vectors, bool]:
         """Compare a sound with texts → cosines (M,), and whether the sound is silent."""
-        (sound,) = await self._embed_sounds([source], "auto")
-        return cosines(sound.row, await self._texts.embed_known(texts))[0], sound.silent
+        if source.recording:
+            row, silent = await self._row_of(source, progress)
+        else:
+            (sound,) = await self._embed_sounds([source], "auto")
+            row, silent = sound.row, sound.silent
+        return cosines(row, await self._texts.embed_known(texts))[0], silent
+
+    async def _row_of(self, source: Source, progress: Progress | None) -> tuple[Vectors, bool]:
+        """The row (E,) of a recording, and whether it is silent; it is listened to once."""
+        embedder = self._telling(progress)
+
+        def find(data: Any) -> Mapping[str, npt.NDArray[Any]]:
+            def make() -> dict[str, npt.NDArray[Any]]:
+                row, silent = embedder.row_of(data)
+                return {"row": row[0], "silent": np.array(silent)}
+
+            return self._heard.recall(data, ("row", self.clap.fingerprint), make)
+
+        found = await self._with_sound(source, find)
+        return found["row"], bool(found["silent"])
 
     async def _query(self, words: str | None, source: Source | None, without: Sequence[str] = ()) -> Any:
         await self._texts.prepare_query(words, without)
@@ -288,7 +326,7 @@ class Engine:
             parts.append(sound.track)
         return parts if len(parts) > 1 else parts[0]
 
-    async def _embed_sound(self, source: Source, long: Long, gone: threading.Event) -> _Embedded:
+    async def _embed_sound(self, source: Source, long: Long, gone: threading.Event) -> Embedded:
         """Embed a sound; the next clips are decoded while the model embeds the last ones."""
         loop = asyncio.get_running_loop()
         sums = np.zeros((2, self.clap.config.embedding), np.float32)  # of all clips, and of those that are heard
@@ -299,16 +337,16 @@ class Engine:
             while more:
                 chunk, more = await loop.run_in_executor(self._decoders, self._take, clips)
                 if waiting is not None:
-                    sums = sums + _sums(await waiting, heard)
+                    sums = sums + sums_of(await waiting, heard)
                 heard = is_heard([clip.level for clip in chunk])
                 any_heard = any_heard or bool(heard.any())
                 waiting = asyncio.wrap_future(self._ask_audio(chunk)) if chunk else None
         except SoundError as error:
             raise type(error)(source.name, error.cause) from error
         if waiting is not None:
-            sums = sums + _sums(await waiting, heard)
+            sums = sums + sums_of(await waiting, heard)
         row, track = normalize_rows(sums)
-        return _Embedded(row, track if any_heard else row, silent=not any_heard)
+        return Embedded(row, track if any_heard else row, silent=not any_heard)
 
     def _clips_of(self, source: Source, long: Long, gone: threading.Event) -> Iterator[Clip | WindowClip]:
         """Cut a sound into clips; it is read when the first clip is asked for."""
@@ -323,8 +361,13 @@ class Engine:
     async def _with_sound(self, source: Source, use: Callable[[Any], T]) -> T:
         """Use a sound in a thread that may wait; the work is stopped when the client has gone."""
         gone = threading.Event()
+
+        def work() -> T:
+            with source.hold():
+                return use(self._read(source, gone))
+
         try:
-            return await asyncio.wrap_future(self._waiters.submit(lambda: use(self._read(source, gone))))
+            return await asyncio.wrap_future(self._waiters.submit(work))
         except SoundError as error:
             raise type(error)(source.name, error.cause) from error
         finally:
@@ -332,7 +375,8 @@ class Engine:
 
     def _read(self, source: Source, gone: threading.Event) -> Any:
         """A sound as it may be decoded: so long, and until the client has gone."""
-        return limit(source.read(), seconds=self.settings.audio_seconds, stop=gone)
+        most = source.seconds or self.settings.audio_seconds
+        return limit(source.read(), seconds=most, track=source.track, stop=gone)
 
     def _chunk(self) -> int:
         """How many clips of one sound may wait for the model."""
@@ -345,8 +389,3 @@ class Engine:
         """Embed clips of several sounds in one call → the rows of each sound."""
         rows = self.clap.encode_clips([clip for clips in jobs for clip in clips])
         return np.split(rows, np.cumsum([len(clips) for clips in jobs])[:-1])
-
-
-def _sums(rows: Vectors, heard: npt.NDArray[np.bool_]) -> Vectors:
-    """The sums (2, E) of rows (N, E): of all, and of those that are heard."""
-    return np.stack([rows.sum(axis=0), rows[heard].sum(axis=0)])

@@ -22,9 +22,9 @@ from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData, UploadFile
 
 from openclap.errors import RequestRefused
-from openclap.serve.engine import Source
 from openclap.serve.schemas import EmbeddingsRequest, Request
 from openclap.serve.settings import ServeSettings
+from openclap.serve.sources import Source
 
 __all__ = ["decode_data_uri", "describe_fault", "is_data_uri", "read_request", "source_of"]
 

@@ -11,7 +11,7 @@ import copy
 from collections.abc import Sequence
 from typing import Any
 
-from openclap.serve.schemas import EmbeddingsRequest, MomentsRequest, Request, SearchRequest
+from openclap.serve.schemas import EmbeddingsRequest, HearingRequest, MomentsRequest, Request, SearchRequest
 from openclap.serve.settings import ServeSettings
 
 __all__ = ["body_of"]
@@ -24,6 +24,9 @@ URI = (
 )
 FILE = r"^(?!/)(?!(.*/)?\.\.(/|$))(?=[^\x00]*\S)[^\x00]*$"
 ONE_OF_THEM = [{"required": [name], "properties": {name: {"type": "string"}}} for name in ("query", "audio")]
+
+
+ONE_SOUND = [{"required": [name], "properties": {name: {"type": "string"}}} for name in ("audio", "recording")]
 
 
 def body_of(
@@ -53,6 +56,8 @@ def body_of(
         described["anyOf"] = ONE_OF_THEM
     if schema is MomentsRequest:
         described["anyOf"] = [*ONE_OF_THEM, {"required": ["queries"], "properties": {"queries": {"minItems": 1}}}]
+    if issubclass(schema, HearingRequest) and schema is not MomentsRequest:
+        described["anyOf"] = ONE_SOUND
     if schema is EmbeddingsRequest:
         described = _split_by_modality(described, settings.items)
     return {

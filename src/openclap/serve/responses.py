@@ -19,6 +19,9 @@ __all__ = [
     "ModelCard",
     "ModelsResponse",
     "MomentsResponse",
+    "PeaksOfRecording",
+    "RecordingResponse",
+    "RecordingTrack",
     "SearchHit",
     "SearchResponse",
     "Span",
@@ -161,6 +164,30 @@ class MomentsResponse(BaseModel):
     nothing_likely: NothingLikely
     left_out: LeftOut = 0
     unknown: Unknown = []
+
+
+class RecordingTrack(BaseModel):
+    """A track of sound, counted from 1; empty texts where the file says nothing."""
+
+    index: int
+    title: str
+    language: str
+
+
+class RecordingResponse(BaseModel):
+    """A recording that may be asked about by its `id`; `silent`: nothing is heard in it."""
+
+    id: str
+    name: str
+    seconds: float
+    tracks: list[RecordingTrack]
+    silent: bool
+
+
+class PeaksOfRecording(BaseModel):
+    """The loudest of each part, a byte each, 255 is full scale; in base64."""
+
+    peaks: str
 
 
 class ModelCard(BaseModel):

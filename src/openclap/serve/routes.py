@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -12,9 +12,6 @@ from fastapi import APIRouter, Response, WebSocket
 from fastapi import Request as HttpRequest
 from pydantic import BaseModel
 
-from openclap.checkpoints.locate import is_available
-from openclap.checkpoints.presets import PRESETS, find_preset
-from openclap.confidence import has_own_curves
 from openclap.errors import RequestRefused
 from openclap.http.error_responses import error_response
 from openclap.options import DescribeOptions, SearchFilter, TimelineOptions
@@ -22,8 +19,11 @@ from openclap.plurals import count_noun
 from openclap.results import Moment
 from openclap.serve.engine import Engine, Source
 from openclap.serve.inputs import is_data_uri, read_request, run_in_thread_if, source_of
-from openclap.serve.metrics import TYPE, Metrics
+from openclap.serve.metrics import Metrics
 from openclap.serve.openapi import body_of
+from openclap.serve.progress import HEARD, LINES, Progress, answer_in_lines
+from openclap.serve.recording_routes import add_recording_routes
+from openclap.serve.recordings import Recordings
 from openclap.serve.responses import (
     ClassifyResponse,
     DescribeResponse,
@@ -31,8 +31,6 @@ from openclap.serve.responses import (
     EmbeddingsResponse,
     ErrorResponse,
     MatchResponse,
-    ModelCard,
-    ModelsResponse,
     MomentsResponse,
     SearchHit,
     SearchResponse,
@@ -44,12 +42,14 @@ from openclap.serve.schemas import (
     ClassifyRequest,
     DescribeRequest,
     EmbeddingsRequest,
+    HearingRequest,
     MatchRequest,
     MomentsRequest,
     Request,
     SearchRequest,
     WatchRequest,
 )
+from openclap.serve.service_routes import FAULTS, add_model_routes, add_service_routes
 from openclap.serve.watch_sockets import WatchSockets
 
 __all__ = ["make_router"]
@@ -69,27 +69,16 @@ an event takes to be decided;
 server is going down) or 1011.
 """
 LARGE = 16  # embeddings; a larger answer is written in a thread
-FAULTS: dict[int | str, dict[str, Any]] = {
-    status: {"model": ErrorResponse, "description": what}
-    for status, what in {
-        400: "The request is wrong; the message says how",
-        401: "A key is needed",
-        404: "Another model than the loaded one",
-        413: "Too large, or too long",
-        422: "A sound cannot be used",
-        429: "Busy: try again after Retry-After",
-        504: "It took too long",
-    }.items()
-}
 
 
-def make_router(engine: Engine, metrics: Metrics, sockets: WatchSockets) -> APIRouter:
+def make_router(engine: Engine, metrics: Metrics, sockets: WatchSockets, recordings: Recordings) -> APIRouter:
     """Make the routes of one engine."""
     router = APIRouter()
-    _add_compute_routes(router, _ComputeRoutes(engine))
+    _add_compute_routes(router, _ComputeRoutes(engine, recordings))
+    add_recording_routes(router, engine, recordings)
     _add_watch_route(router, sockets)
-    _add_model_routes(router, engine)
-    _add_service_routes(router, metrics)
+    add_model_routes(router, engine)
+    add_service_routes(router, metrics)
     return router
 
 
@@ -136,48 +125,11 @@ def _add_watch_route(router: APIRouter, sockets: WatchSockets) -> None:
         return response
 
 
-def _add_model_routes(router: APIRouter, engine: Engine) -> None:
-    cards = _model_cards(engine)
-
-    @router.get("/v1/models", tags=["v1"])
-    async def models() -> ModelsResponse:
-        """The loaded model, and those that are on the server's disk."""
-        return ModelsResponse(data=cards)
-
-    @router.get("/v1/models/{name:path}", tags=["v1"], responses={404: FAULTS[404]})
-    async def model(name: str) -> ModelCard:
-        """One of them."""
-        for card in cards:
-            if card.id == name or (card.loaded and engine.goes_by(name)):
-                return card
-        raise RequestRefused(f"there is no model {name[:100]!a} here; see /v1/models", 404, "model_not_found")
-
-
-def _add_service_routes(router: APIRouter, metrics: Metrics) -> None:
-    @router.get("/health", tags=["service"])
-    async def health() -> dict[str, str]:
-        """Whether the server runs."""
-        return {"status": "ok"}
-
-    @router.get("/ready", tags=["service"], responses={503: {"description": "It is going down"}})
-    async def ready(request: HttpRequest, response: Response) -> dict[str, str]:
-        """Whether it takes requests."""
-        draining = request.app.state.draining
-        if draining:
-            response.status_code = 503
-        return {"status": "draining" if draining else "ready"}
-
-    @router.get("/metrics", tags=["service"], response_class=Response)
-    async def show_metrics() -> Response:
-        """What was counted, for Prometheus."""
-        return Response(metrics.text(), media_type=TYPE)
-
-
 class _ComputeRoutes:
     """The routes that compute: each reads its request, asks the engine, and answers."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, engine: Engine, recordings: Recordings) -> None:
+        self._engine, self._recordings = engine, recordings
         self._settings = engine.settings
 
     def body_of(self, schema: type[Request]) -> dict[str, Any]:
@@ -223,9 +175,14 @@ class _ComputeRoutes:
         asked = await self._read(request, ClassifyRequest)
         self._check_many("labels", asked.labels)
         self._check_texts("labels", asked.labels)
-        labels = await self._engine.classify(self._source(asked.audio), asked.labels, asked.template)
-        unknown = await self._engine.unknown_words(asked.labels)
-        return _json_response(ClassifyResponse(labels=labels, unknown=unknown, **labels.note()))
+        source = self._given(asked)
+
+        async def compute(progress: Progress | None) -> Response:
+            labels = await self._engine.classify(source, asked.labels, asked.template, progress)
+            unknown = await self._engine.unknown_words(asked.labels)
+            return _json_response(ClassifyResponse(labels=labels, unknown=unknown, **labels.note()))
+
+        return await self._told(request, source, compute)
 
     async def describe(self, request: HttpRequest) -> Response:
         """Say what is heard in a sound: tags with a confidence, a sentence, the nearest captions, and a timeline."""
@@ -234,21 +191,31 @@ class _ComputeRoutes:
             self._check_many(name, texts or ["-"])
             self._check_texts(name, texts or [])
         spans = asked.take(TimelineOptions) if asked.timeline else None
-        found = await self._engine.describe(self._source(asked.audio), asked.take(DescribeOptions), spans)
-        answer = DescribeResponse(**found.description.to_dict())
-        if found.spans is not None:
-            answer.spans = [TimelineSpan(**span.to_dict(), sentence=sentence) for span, sentence in found.spans]
-        left_out = {"spans"} if answer.spans is None else None  # but a span's label may be null
-        return Response(answer.model_dump_json(exclude=left_out), media_type="application/json")
+        source, options = self._given(asked), asked.take(DescribeOptions)
+
+        async def compute(progress: Progress | None) -> Response:
+            found = await self._engine.describe(source, options, spans, progress)
+            answer = DescribeResponse(**found.description.to_dict())
+            if found.spans is not None:
+                answer.spans = [TimelineSpan(**span.to_dict(), sentence=sentence) for span, sentence in found.spans]
+            left_out = {"spans"} if answer.spans is None else None  # but a span's label may be null
+            return Response(answer.model_dump_json(exclude=left_out), media_type="application/json")
+
+        return await self._told(request, source, compute, passes=1 if spans is None else 2)
 
     async def match(self, request: HttpRequest) -> Response:
         """Compare a sound with texts: cosines from -1 to 1, in the order given."""
         asked = await self._read(request, MatchRequest)
         self._check_many("texts", asked.texts)
         self._check_texts("texts", asked.texts)
-        matches = await self._engine.match(self._source(asked.audio), asked.texts)
-        unknown = await self._engine.unknown_words(asked.texts)
-        return _json_response(MatchResponse(matches=matches, unknown=unknown, **matches.note()))
+        source = self._given(asked)
+
+        async def compute(progress: Progress | None) -> Response:
+            matches = await self._engine.match(source, asked.texts, progress)
+            unknown = await self._engine.unknown_words(asked.texts)
+            return _json_response(MatchResponse(matches=matches, unknown=unknown, **matches.note()))
+
+        return await self._told(request, source, compute)
 
     async def search(self, request: HttpRequest) -> Response:
         """Find sounds in the server's library by words, by a sound, or by both, best first."""
@@ -274,39 +241,61 @@ class _ComputeRoutes:
         """Find where something is heard: in the recording that is given, or in the server's library."""
         asked = await self._read(request, MomentsRequest)
         if asked.queries:
-            return await self._moments_of_each(asked)
-        source = self._query(asked.query, asked.audio, asked.k)
-        found = await self._engine.moments(asked.query, source, asked.k)
-        moments = _spans(found, given=asked.query is not None and source is not None)
-        return _json_response(
-            MomentsResponse(
-                moments=moments,
-                nothing_likely=found.nothing_likely,
-                left_out=found.left_out,
-                unknown=found.unknown,
-            )
-        )
+            return await self._moments_of_each(request, asked)
+        source = self._query(asked.query, asked.audio, asked.k, self._recording(asked))
 
-    async def _moments_of_each(self, asked: MomentsRequest) -> Response:
+        async def compute(progress: Progress | None) -> Response:
+            found = await self._engine.moments(asked.query, source, asked.k, progress)
+            moments = _spans(found, given=asked.query is not None and source is not None)
+            return _json_response(
+                MomentsResponse(
+                    moments=moments,
+                    nothing_likely=found.nothing_likely,
+                    left_out=found.left_out,
+                    unknown=found.unknown,
+                )
+            )
+
+        return await self._told(request, source, compute, heard=HEARD)
+
+    async def _moments_of_each(self, request: HttpRequest, asked: MomentsRequest) -> Response:
         """Several questions about one recording, or about the library."""
         self._check_many("queries", asked.queries)
         self._check_texts("queries", asked.queries)
         queries = [*([] if asked.query is None else [asked.query]), *asked.queries]
-        source = self._query(queries[0], asked.audio, asked.k)
-        if source is None:
-            found = [await self._engine.moments(query, None, asked.k) for query in queries]
-        else:
-            found = await self._engine.moments_of_each(queries, source, asked.k)
-        each = list(zip(queries, found, strict=True))
-        unknown = {one.word: one for _, some in each for one in some.unknown}
-        return _json_response(
-            MomentsResponse(
-                moments=[span for query, some in each for span in _spans(some, given=source is not None, query=query)],
-                nothing_likely=all(some.nothing_likely for some in found),
-                left_out=max(some.left_out for some in found),
-                unknown=list(unknown.values()),
+        source = self._query(queries[0], asked.audio, asked.k, self._recording(asked))
+
+        async def compute(progress: Progress | None) -> Response:
+            if source is None:
+                found = [await self._engine.moments(query, None, asked.k) for query in queries]
+            else:
+                found = await self._engine.moments_of_each(queries, source, asked.k, progress)
+            each = list(zip(queries, found, strict=True))
+            unknown = {one.word: one for _, some in each for one in some.unknown}
+            given = source is not None
+            return _json_response(
+                MomentsResponse(
+                    moments=[span for query, some in each for span in _spans(some, given=given, query=query)],
+                    nothing_likely=all(some.nothing_likely for some in found),
+                    left_out=max(some.left_out for some in found),
+                    unknown=list(unknown.values()),
+                )
             )
-        )
+
+        return await self._told(request, source, compute, heard=HEARD)
+
+    async def _told(
+        self,
+        request: HttpRequest,
+        source: Source | None,
+        compute: Callable[[Progress | None], Awaitable[Response]],
+        **how: Any,
+    ) -> Response:
+        """What is computed; where lines are wanted, with how far it is until then."""
+        if LINES not in request.headers.get("accept", ""):
+            return await compute(None)
+        progress = Progress(0.0 if source is None else source.length, **how)
+        return answer_in_lines(request, progress, lambda: compute(progress))
 
     # -- checks --------------------------------------------------------------------------------------
 
@@ -321,11 +310,26 @@ class _ComputeRoutes:
             )
         return asked
 
-    def _source(self, value: str | bytes) -> Source:
-        return source_of(value, "audio")
+    def _given(self, asked: HearingRequest) -> Source:
+        """The sound that a request is about."""
+        found = self._recording(asked)
+        if found is None and asked.audio is None:
+            raise RequestRefused("audio: field required, or the id of a recording", 400, "invalid_request")
+        return source_of(asked.audio, "audio") if found is None else found  # type: ignore[arg-type]
 
-    def _query(self, words: str | None, audio: str | bytes | None, k: int) -> Source | None:
-        if words is None and audio is None:
+    def _recording(self, asked: HearingRequest) -> Source | None:
+        """The recording that a request names; it stays as long as the source does."""
+        if asked.recording is None:
+            return None
+        found = self._recordings.get(asked.recording)
+        most = self._settings.recording_seconds
+        hold = lambda: self._recordings.hold(found)
+        return Source(found.name, lambda: found.path, True, most, asked.track, found.seconds, hold)
+
+    def _query(
+        self, words: str | None, audio: str | bytes | None, k: int, recording: Source | None = None
+    ) -> Source | None:
+        if words is None and audio is None and recording is None:
             raise RequestRefused("there is nothing to look for; give query, audio, or both", 400, "invalid_request")
         if k > self._settings.results:
             raise RequestRefused(
@@ -335,7 +339,9 @@ class _ComputeRoutes:
             )
         if words is not None:
             self._check_texts("query", [words])
-        return None if audio is None else self._source(audio)
+        if recording is not None:
+            return recording
+        return None if audio is None else source_of(audio, "audio")
 
     def _check_many(self, name: str, items: Sequence[object]) -> None:
         if not 1 <= len(items) <= self._settings.items:
@@ -381,23 +387,3 @@ def _embeddings(rows: npt.NDArray[np.float32], tokens: int, encoding: str, model
 
 def _json_response(answer: BaseModel) -> Response:
     return Response(answer.model_dump_json(exclude_none=True), media_type="application/json")
-
-
-def _model_cards(engine: Engine) -> list[ModelCard]:
-    known = find_preset(engine.name)
-    loaded = ModelCard(
-        id=engine.name,
-        owned_by="openclap",
-        loaded=True,
-        embedding=engine.clap.config.embedding,
-        licence=known.licence if known else None,
-        calibrated=has_own_curves(engine.clap),
-    )
-    others = [
-        ModelCard(
-            id=preset.name, owned_by=(preset.repo or "openclap").partition("/")[0], loaded=False, licence=preset.licence
-        )
-        for preset in PRESETS
-        if preset.name != engine.name and is_available(preset)
-    ]
-    return [loaded, *others]

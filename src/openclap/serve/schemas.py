@@ -24,8 +24,13 @@ __all__ = [
     "ClassifyRequest",
     "DescribeRequest",
     "EmbeddingsRequest",
+    "ExportSpansRequest",
+    "HearingRequest",
+    "LoadRequest",
     "MatchRequest",
     "MomentsRequest",
+    "PictureQuery",
+    "RecordingFromLibrary",
     "Request",
     "SearchRequest",
     "WatchRequest",
@@ -105,6 +110,19 @@ def with_options(*kinds: type, **limits: Any) -> Callable[[type[S]], type[S]]:
     return extend
 
 
+class HearingRequest(Request):
+    """A request about one sound: it comes along, or is a recording that was uploaded before."""
+
+    audio: Sound | None = None
+    recording: Annotated[
+        str | None,
+        Field(description="Instead of audio: the id of a recording (POST /v1/recordings).", max_length=100),
+    ] = None
+    track: Annotated[
+        Annotated[int, Field(ge=1)] | None, Field(description="Of a recording: which of its tracks is heard.")
+    ] = None
+
+
 class EmbeddingsRequest(Request):
     """As OpenAI's, for texts and sounds."""
 
@@ -143,7 +161,7 @@ class EmbeddingsRequest(Request):
     user: Annotated[str | None, Field(description="Ignored.")] = None
 
 
-class ClassifyRequest(Request):
+class ClassifyRequest(HearingRequest):
     """Which of the labels fits a sound best."""
 
     several = ("labels",)
@@ -151,7 +169,6 @@ class ClassifyRequest(Request):
         extra="forbid", json_schema_extra={"examples": [{"audio": WAV, "labels": ["dog bark", "rain", "siren"]}]}
     )
 
-    audio: Sound
     labels: Annotated[Texts, Field(description="In a form: repeated, or one value with commas between.")]
     template: Annotated[
         str,
@@ -172,7 +189,7 @@ class ClassifyRequest(Request):
     hop={"ge": LEAST_HOP, "le": LONGEST_HOP},
     change={"le": 1000},
 )
-class DescribeRequest(Request):
+class DescribeRequest(HearingRequest):
     """What is heard in a sound, in words; with `timeline`, from when to when."""
 
     several = ("labels", "captions")
@@ -191,7 +208,6 @@ class DescribeRequest(Request):
         },
     )
 
-    audio: Sound
     labels: Annotated[
         Texts | None,
         Field(description="What may be heard; left out, AudioSet's 527 labels. In a form as in classify."),
@@ -200,7 +216,7 @@ class DescribeRequest(Request):
     timeline: Annotated[bool, Field(description="Span by span: what is heard from when to when.")] = False
 
 
-class MatchRequest(Request):
+class MatchRequest(HearingRequest):
     """How well texts fit a sound."""
 
     several = ("texts",)
@@ -208,7 +224,6 @@ class MatchRequest(Request):
         extra="forbid", json_schema_extra={"examples": [{"audio": WAV, "texts": ["a dog barking", "heavy rain"]}]}
     )
 
-    audio: Sound
     texts: Texts
 
 
@@ -247,7 +262,7 @@ class SearchRequest(Request):
     collections: Annotated[MaybeTexts, Field(description="Collections that it must be in, all of them.")] = []
 
 
-class MomentsRequest(Request):
+class MomentsRequest(HearingRequest):
     """Where something is heard: in a sound that is given, or in the server's library."""
 
     several = ("queries",)
@@ -272,6 +287,55 @@ class MomentsRequest(Request):
         Field(description="With words: the recording to look in. Without: a sound to look for in the library."),
     ] = None
     k: Results = 5
+
+
+class LoadRequest(Request):
+    """The model that should answer from now on."""
+
+    sounds = ()
+
+    name: Annotated[str, Field(description="As GET /v1/page names it.", min_length=1, max_length=1000)]
+
+
+class RecordingFromLibrary(Request):
+    """A sound of the library that is asked about as a recording."""
+
+    sounds = ()
+
+    path: Annotated[str, Field(description="As hits name it.", min_length=1, max_length=4096)]
+
+
+class PictureQuery(BaseModel):
+    """Which part of a recording is drawn, and how large."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    start: Annotated[Number, Field(ge=0)] = 0.0
+    end: Annotated[Number, Field(gt=0)] | None = None
+    count: Annotated[int, Field(ge=1, le=10_000)] = 1000
+    width: Annotated[int, Field(ge=1, le=4000)] = 1000
+    height: Annotated[int, Field(ge=1, le=1000)] = 96
+
+
+class ExportSpan(BaseModel):
+    """From `start` to `end`, in seconds; a `label` that is null is left out of subtitles."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    start: Annotated[Number, Field(ge=0)]
+    end: Annotated[Number, Field(ge=0)]
+    label: Annotated[str, Field(max_length=1000)] | None = None
+    score: Annotated[Number, Field(ge=-1, le=1)] = 0.0
+
+
+class ExportSpansRequest(Request):
+    """Spans that should be a file."""
+
+    sounds = ()
+
+    spans: Annotated[list[ExportSpan], Field(fail_fast=True, max_length=100_000)]
+    format: Literal["csv", "srt", "vtt", "audacity", "json"]
+    name: Annotated[str, Field(description="What the recording is called.", max_length=200)] = "sound"
 
 
 @with_options(Rules, WatchOptions, longest={"le": 300})

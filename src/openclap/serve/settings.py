@@ -23,6 +23,12 @@ class ServeSettings(ServerSettings):
         The library to search in, or None.
     roots
         Folders that files of the library may be read from; without any, the folder that all of them lie in.
+    manage
+        Whether visitors may do what its owner may: load another model, and change the library.
+    recording_bytes, recording_seconds
+        Size and length of a recording that is uploaded once and asked about (`recordings`).
+    recordings_bytes, recordings_kept
+        Size of all of them; how long one is kept after it was last used.
     detectors
         Names or files of detectors that websockets may listen for.
     aliases
@@ -55,6 +61,11 @@ class ServeSettings(ServerSettings):
     precision: str = "float32"
     library: str | None = None
     roots: Folders = ()
+    manage: bool = False
+    recording_bytes: Bytes = 2048 * MIB
+    recording_seconds: Seconds = 4 * 3600.0
+    recordings_bytes: Bytes = 8192 * MIB
+    recordings_kept: Seconds = 3600.0
     detectors: Many = ()
     aliases: Many = ()
     body_bytes: Bytes = 32 * MIB

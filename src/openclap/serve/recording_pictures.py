@@ -1,0 +1,100 @@
+"""Pictures of a part of a recording: the waveform as loudest samples, the spectrogram as PNG.
+
+wide part ─ what was computed once of the whole ─┐
+├─ so many columns
+close look ─ the part alone is decoded ──────────┘
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterator
+from contextlib import closing
+
+import numpy as np
+import numpy.typing as npt
+
+from openclap.audio.load import Wave, stream_from
+from openclap.audio.mel import mel_blocks
+from openclap.describe.spectrogram import FRONT, Pooling
+from openclap.serve.recordings import COARSE, Recording
+
+__all__ = ["peaks_between", "spectrogram_between"]
+
+RATE = 44_100  # Hz, of a close look at the waveform
+CLOSE_SECONDS = 120.0  # a longer part of the spectrogram is taken from that of the whole, where this is fine enough
+BLOCK_SECONDS = 4.0
+RANGE = 60.0  # dB below the loudest that are shown
+# from quiet to loud
+RAMP = np.array([(10, 10, 20), (53, 17, 94), (122, 28, 109), (190, 54, 84), (239, 105, 37), (252, 180, 40), (252, 255, 200)])  # fmt: skip
+
+
+def peaks_between(recording: Recording, start: float, end: float, count: int) -> npt.NDArray[np.uint8]:
+    """The loudest sample of each of `count` parts of a span in seconds, (count,): 255 is full scale.
+
+    Raises
+    ------
+    SoundError
+        It cannot be read any more.
+    """
+    if (end - start) / count >= recording.seconds / COARSE:
+        whole = recording.waveform()
+        edges = np.linspace(start, end, count + 1) / recording.seconds * len(whole)
+        first = np.clip(edges[:-1].astype(int), 0, len(whole) - 1)
+        last = np.clip(np.ceil(edges[1:]).astype(int), first + 1, len(whole))
+        return np.array([whole[a:b].max() for a, b in zip(first, last, strict=True)], np.uint8)
+    total, loudest, at = max(1, round((end - start) * RATE)), np.zeros(count, np.float32), 0
+    for wave in _waves(recording, RATE, start, end):
+        part = (at + np.arange(len(wave))) * count // total
+        np.maximum.at(loudest, np.minimum(part, count - 1), np.abs(wave))
+        at += len(wave)
+    return np.round(255 * np.clip(loudest, 0, 1)).astype(np.uint8)
+
+
+def spectrogram_between(recording: Recording, start: float, end: float, width: int, height: int) -> bytes:
+    """The mel spectrogram of a span in seconds as a PNG, low frequencies below.
+
+    Raises
+    ------
+    SoundError
+        It cannot be read any more.
+    """
+    if end - start > CLOSE_SECONDS:
+        whole = recording.spectrogram()
+        first = min(int(start / recording.seconds * len(whole)), len(whole) - 1)
+        last = max(first + 1, round(end / recording.seconds * len(whole)))
+        mel = whole[first:last]
+    else:
+        pooling = Pooling(width)
+        for piece in mel_blocks(_waves(recording, FRONT.sampling_rate, start, end), FRONT):
+            pooling.add(piece)
+        mel = pooling.rows()
+    columns = np.arange(width) * len(mel) // width
+    rows = np.arange(height)[::-1] * mel.shape[1] // height
+    level = np.clip((mel[np.ix_(columns, rows)].T - mel.max() + RANGE) / RANGE, 0, 1)
+    return _png(np.round(255 * level).astype(np.uint8))
+
+
+def _waves(recording: Recording, rate: int, start: float, end: float) -> Iterator[Wave]:
+    """The samples of a span, block by block; silence where there is nothing."""
+    left = max(1, round((end - start) * rate))
+    with closing(stream_from(recording.path, rate, start, block_seconds=BLOCK_SECONDS)) as blocks:
+        for block in blocks:
+            yield block[:left]
+            left -= len(block)
+            if left <= 0:
+                return
+    yield np.zeros(left, np.float32)
+
+
+def _png(level: npt.NDArray[np.uint8]) -> bytes:
+    """Levels (height, width) as a picture of the ramp's colours."""
+    height, width = level.shape
+    at = np.arange(256) * (len(RAMP) - 1) / 255
+    colours = np.stack([np.interp(at, np.arange(len(RAMP)), RAMP[:, i]) for i in range(3)], axis=-1)
+    lines = np.concatenate([np.zeros((height, 1), np.uint8), level], axis=1)  # each begins with its filter: none
+    head = struct.pack(">IIBBBBB", width, height, 8, 3, 0, 0, 0)
+    parts = (b"IHDR", head), (b"PLTE", colours.astype(np.uint8).tobytes()), (b"IDAT", zlib.compress(lines.tobytes(), 6)), (b"IEND", b"")  # fmt: skip
+    chunks = [struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in parts]  # fmt: skip
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)

@@ -1,0 +1,253 @@
+"""Recordings that were uploaded once, to be asked about again and again: by an id that nobody can guess.
+
+    upload ─ a file of a temporary folder ─ a sound? ─ id ─┬─ describe, classify, match, moments
+                                                           ├─ waveform, spectrogram
+                                                           └─ audio, whole or by ranges
+
+Whoever has the id may use it. One that was not used for an hour is forgotten; where there is no room for another, those
+go first that were not used for a while. All of them go with the server.
+"""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+import tempfile
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from openclap.audio.decode_limits import limit
+from openclap.audio.levels import is_silent
+from openclap.audio.load import duration
+from openclap.audio.peaks import peaks
+from openclap.audio.tracks import TrackFacts, list_tracks
+from openclap.describe.spectrogram import spectrogram
+from openclap.errors import RequestRefused, SoundError
+from openclap.serve.settings import ServeSettings
+
+__all__ = ["Recording", "Recordings"]
+
+ID_BYTES = 24
+NAME_CHARACTERS = 200
+IDLE = 600.0  # seconds after the last use, from which on a recording makes room for another
+COARSE = 1 << 15  # parts of the waveform that is remembered; closer looks are decoded
+
+
+@dataclass(eq=False)
+class Recording:
+    """One of them.
+
+    Attributes
+    ----------
+    id, name, path
+        How it is asked for, what it is called, where it lies.
+    size, seconds, tracks, silent
+        What is known of it.
+    """
+
+    id: str
+    name: str
+    path: Path
+    size: int
+    seconds: float
+    tracks: list[TrackFacts]
+    silent: bool
+    used: float
+    in_use: int = 0
+    _drawn: dict[str, npt.NDArray[np.generic]] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def waveform(self) -> npt.NDArray[np.uint8]:
+        """The loudest of each of many parts of it (`COARSE`,), computed once."""
+        return self._once("waveform", lambda: peaks(self.path, COARSE))  # type: ignore[return-value]
+
+    def spectrogram(self) -> npt.NDArray[np.float32]:
+        """Its pooled mel spectrogram in dB (columns, 96), computed once."""
+        return self._once("spectrogram", lambda: spectrogram(self.path)[0])  # type: ignore[return-value]
+
+    def _once(self, name: str, make: Callable[[], npt.NDArray[np.generic]]) -> npt.NDArray[np.generic]:
+        with self._lock:  # who comes second waits, and decodes nothing
+            if name not in self._drawn:
+                self._drawn[name] = make()
+            return self._drawn[name]
+
+
+class Recordings:
+    """All that are kept, by their ids; for several threads."""
+
+    def __init__(self, settings: ServeSettings) -> None:
+        self._settings = settings
+        self._kept: dict[str, Recording] = {}
+        self._coming = 0  # bytes of uploads that are on their way
+        self._lock = threading.Lock()
+        self._folder: Path | None = None
+        self._remove: Callable[[], object] = lambda: None
+
+    def get(self, id: str) -> Recording:
+        """The recording of an id, which counts as used.
+
+        Raises
+        ------
+        RequestRefused
+            There is none.
+        """
+        with self._lock:
+            self._forget_old()
+            found = self._kept.get(id)
+            if found is None:
+                raise RequestRefused(
+                    "there is no such recording, or no longer; upload it again", 404, "recording_not_found"
+                )
+            found.used = time.monotonic()
+            return found
+
+    def begin(self) -> Upload:
+        """A place for a new one."""
+        with self._lock:
+            if self._folder is None:
+                self._folder = Path(tempfile.mkdtemp(prefix="openclap-recordings-"))
+                self._remove = weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
+        return Upload(self, self._folder / secrets.token_hex(16))
+
+    def reserve(self, size: int) -> None:
+        """Make room for so many bytes more of an upload.
+
+        Raises
+        ------
+        RequestRefused
+            There is none.
+        """
+        with self._lock:
+            self._forget_old()
+            most = self._settings.recordings_bytes
+            while self._taken() + size > most:
+                idle = [one for one in self._kept.values() if time.monotonic() - one.used > IDLE and not one.in_use]
+                if not idle:
+                    raise RequestRefused(
+                        "the server has as many recordings as it keeps; try again in a while",
+                        503,
+                        "no_room",
+                        retry_after=60,
+                    )
+                self._forget(min(idle, key=lambda one: one.used))
+            self._coming += size
+
+    def give_back(self, size: int) -> None:
+        """Count so many bytes of an upload as gone."""
+        with self._lock:
+            self._coming -= size
+
+    def keep(self, path: Path, size: int, name: str) -> Recording:
+        """Keep an uploaded file, if it is a sound; it is decoded as far as its length asks for.
+
+        Raises
+        ------
+        SoundError
+            It is none, or too long.
+        """
+        name = name.replace("\\", "/").rpartition("/")[2].strip()[:NAME_CHARACTERS] or "recording"
+        sound = limit(path, seconds=self._settings.recording_seconds)
+        try:
+            seconds = duration(sound)
+            sound.limits.check(name, seconds)
+            found = Recording(
+                id=secrets.token_urlsafe(ID_BYTES),
+                name=name,
+                path=path,
+                size=size,
+                seconds=seconds,
+                tracks=list_tracks(path),
+                silent=is_silent(sound),
+                used=time.monotonic(),
+            )
+        except SoundError as error:
+            raise type(error)(name, error.cause) from None
+        with self._lock:
+            self._kept[found.id] = found
+        return found
+
+    @contextmanager
+    def hold(self, recording: Recording) -> Iterator[Recording]:
+        """It stays as long as this lasts."""
+        with self._lock:
+            recording.in_use += 1
+        try:
+            yield recording
+        finally:
+            with self._lock:
+                recording.in_use -= 1
+                recording.used = time.monotonic()
+
+    def close(self) -> None:
+        """Forget all of them."""
+        with self._lock:
+            self._kept.clear()
+        self._remove()
+
+    def _taken(self) -> int:
+        return self._coming + sum(one.size for one in self._kept.values())
+
+    def _forget_old(self) -> None:
+        now = time.monotonic()
+        for one in list(self._kept.values()):
+            if now - one.used > self._settings.recordings_kept and not one.in_use:
+                self._forget(one)
+
+    def _forget(self, one: Recording) -> None:
+        del self._kept[one.id]
+        one.path.unlink(missing_ok=True)
+
+
+class Upload:
+    """A file that is on its way: `write` what comes, then `keep`; without that it is gone at the end of the block."""
+
+    def __init__(self, recordings: Recordings, path: Path) -> None:
+        self._recordings, self._path, self._most = recordings, path, recordings._settings.recording_bytes
+        self._size, self._is_kept = 0, False
+
+    def __enter__(self) -> Upload:
+        self._file: BinaryIO = self._path.open("wb")
+        return self
+
+    def write(self, part: bytes) -> None:
+        """Add a part.
+
+        Raises
+        ------
+        RequestRefused
+            The recording is too large, or there is no room for it.
+        """
+        if self._size + len(part) > self._most:
+            raise self.too_large()
+        self._recordings.reserve(len(part))
+        self._size += len(part)
+        self._file.write(part)
+
+    def too_large(self) -> RequestRefused:
+        """The error where more comes than is taken."""
+        most = f"{self._most / (1 << 20):g} MiB"
+        return RequestRefused(
+            f"the recording is larger than the {most} that are taken; give a part of it", 413, "body_too_large"
+        )
+
+    def keep(self, name: str) -> Recording:
+        """The recording, if what came is a sound (`Recordings.keep`)."""
+        self._file.close()
+        found = self._recordings.keep(self._path, self._size, name)
+        self._is_kept = True
+        return found
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+        self._recordings.give_back(self._size)  # counted by the recording from now on
+        if not self._is_kept:
+            self._path.unlink(missing_ok=True)

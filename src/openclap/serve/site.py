@@ -1,0 +1,262 @@
+"""The service and its page: what browsers ask for is answered at once, the model and the studio are made beside it.
+
+the page          the built front end, which talks to the API alone      from memory
+/v1/page          which model answers; another one is loaded             at once
+below /studio     what is still made of gradio, shown in a frame         made when it is first asked for
+all else          the API (`app.make_api`) of the model that answers     waits for the first model
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI, Request
+from starlette.responses import RedirectResponse
+
+from openclap.checkpoints.presets import find_preset
+from openclap.clap import CLAP
+from openclap.errors import RequestRefused
+from openclap.http.app import new_app, protect
+from openclap.http.error_responses import error_response
+from openclap.http.headers import Receive, Scope, Send
+from openclap.http.proxy import route_path
+from openclap.serve.app import SOCKETS_END, add_heads, make_api
+from openclap.serve.engine import Engine
+from openclap.serve.error_answers import add_error_answers
+from openclap.serve.inputs import read_request
+from openclap.serve.limits import Limits
+from openclap.serve.metrics import Metrics
+from openclap.serve.models import LoadedModel, Models
+from openclap.serve.recordings import Recordings
+from openclap.serve.schemas import LoadRequest
+from openclap.serve.service_routes import add_service_routes
+from openclap.serve.settings import ServeSettings
+from openclap.serve.static_files import StaticFiles
+from openclap.serve.studio import PATH as STUDIO
+from openclap.serve.studio import Studio
+from openclap.serve.watch_sockets import WatchSockets
+
+__all__ = ["WebPage", "create_site"]
+
+API = ("/v1/", "/docs", "/redoc", "/openapi.json")
+LANGUAGES = ["en", "zh"]
+PAUSE = 2.0  # seconds after the model is there, in which a visitor comes first, until the studio is made
+log = logging.getLogger("openclap.serve")
+
+
+@dataclass(frozen=True)
+class WebPage:
+    """What hangs beside the API.
+
+    Attributes
+    ----------
+    static
+        The folder of the built front end.
+    mount
+        Hangs the studio on an application, with a model that is loaded → an object whose `use(clap, name)` is told of
+        another one.
+    models
+        Names of models that may be loaded where visitors may manage; None, any Hub id and files below `roots`.
+    ahead
+        Make the studio before it is asked for.
+    """
+
+    static: Path
+    mount: Callable[[FastAPI, CLAP], Any]
+    models: tuple[str, ...] | None = ()
+    ahead: bool = False
+
+
+def create_site(settings: ServeSettings, page: WebPage, *, clap: CLAP | None = None, wait: bool = False) -> FastAPI:
+    """Make the service with its page.
+
+    Parameters
+    ----------
+    clap
+        A model that is loaded already; else `settings.model` is.
+    wait
+        Load the model here, so that what is wrong with it is told before anything listens; else it is loaded once the
+        server listens, and requests that need it wait.
+
+    Raises
+    ------
+    ModelError, LibraryError
+        With `wait`: the model or the library cannot be used.
+    """
+    return _Site(settings, page, clap, wait or clap is not None).app
+
+
+class _Site:
+    """The parts of one site."""
+
+    def __init__(self, settings: ServeSettings, page: WebPage, clap: CLAP | None, wait: bool) -> None:
+        self._settings, self._page, self._wait = settings, page, wait
+        self._metrics = Metrics()
+        self._limits, self._recordings = Limits(settings, self._metrics), Recordings(settings)
+        self._static = StaticFiles(page.static, settings.frames)
+        self._models = Models(self._load, settings.model, self._loaded)
+        self._desk: Any = None  # of the studio, once it is made
+        self.app = app = new_app(openapi_url=None, lifespan=self._live, redirect_slashes=False)
+        self._first = self._load(settings.model, clap) if wait else None
+        self._wait = False  # models that are loaded later need not have made the library
+        self._studio = Studio(self._mount, app.state, settings.frames)
+        app.state.models, app.state.settings, app.state.limits = self._models, settings, self._limits
+        app.state.facts["model"] = self._first.engine.name if self._first is not None else settings.model
+        app.state.leaving.append(self._leave)
+        app.router.default = self._answer
+        add_service_routes(app.router, self._metrics, lambda: self._models.now is None)
+        app.add_api_route("/v1/page", self._tell_page, methods=["GET"], include_in_schema=False)
+        app.add_api_route("/v1/page/model", self._load_model, methods=["POST"], include_in_schema=False)
+        add_heads(app, list(app.router.routes))
+        add_error_answers(app)
+        app.add_middleware(self._limits.around)
+        protect(app, settings, self._metrics.count)
+
+    # -- from beginning to end -------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def _live(self, app: FastAPI) -> AsyncIterator[None]:
+        if self._first is not None:
+            self._models.take(self._first)
+        else:
+            self._models.load(self._settings.model)
+        ahead = asyncio.create_task(self._make_ahead()) if self._page.ahead else None
+        yield
+        if ahead is not None:
+            ahead.cancel()
+        await self._models.close()
+        await self._studio.close()
+        self._recordings.close()
+        log.info("stopped", extra={"facts": {"accepted": self._limits.accepted, "answered": self._limits.answered}})
+
+    async def _leave(self) -> None:
+        if self._models.now is not None:
+            await self._models.now.sockets.close(SOCKETS_END)
+
+    async def _make_ahead(self) -> None:
+        """Make the studio when the model is there and the first page has been looked at."""
+        with suppress(RequestRefused):
+            await self._models.current()
+            await asyncio.sleep(PAUSE)
+            self._studio.start()
+
+    def _load(self, name: str, clap: CLAP | None = None) -> LoadedModel:
+        settings, metrics = self._settings.model_copy(update={"model": name}), self._metrics
+        engine = Engine(
+            settings,
+            clap=clap,
+            seen=lambda queue, size: metrics.batch.labels(queue).observe(size),
+            any_library=not self._wait,
+        )
+        sockets = WatchSockets(engine, metrics)
+        api = make_api(engine, metrics, sockets, self._recordings)
+        api.state = self.app.state
+        return LoadedModel(engine, sockets, api)
+
+    def _loaded(self, model: LoadedModel) -> None:
+        self.app.state.engine = model.engine
+        if self._desk is not None:
+            self._desk.use(model.engine.clap, model.engine.settings.model)
+
+    def _mount(self, pages: FastAPI) -> None:
+        model = self._models.now
+        assert model is not None, "the studio is made once there is a model"
+        self._desk = self._page.mount(pages, model.engine.clap)
+        self._loaded(self._models.now or model)  # another one may have come meanwhile
+
+    # -- requests ----------------------------------------------------------------------------------------
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer what is no route of the site itself."""
+        path, is_read = route_path(scope), scope.get("method") in ("GET", "HEAD")
+        try:
+            if path == STUDIO or path.startswith(f"{STUDIO}/"):
+                await self._answer_studio(path, scope, receive, send)
+            elif is_read and path in self._static:
+                await self._static(scope, receive, send, path)
+            elif is_read and path == "/":  # no front end was built
+                await RedirectResponse(f"{STUDIO[1:]}/")(scope, receive, send)
+            elif path.startswith(API):
+                model = await self._models.current()
+                async with model.at_work() as api:
+                    await api(scope, receive, send)
+            else:
+                await self.app.router.not_found(scope, receive, send)
+        except RequestRefused as refusal:
+            await error_response(refusal, scope)(scope, receive, send)
+
+    async def _answer_studio(self, path: str, scope: Scope, receive: Receive, send: Send) -> None:
+        if path == STUDIO:
+            query = scope.get("query_string", b"").decode("latin-1")
+            await RedirectResponse(f"{STUDIO[1:]}/" + (f"?{query}" if query else ""))(scope, receive, send)
+            return
+        await self._models.current()
+        await self._studio(scope, receive, send)
+
+    async def _tell_page(self) -> dict[str, Any]:
+        """What the front end has to know of this server."""
+        models, page = self._models, self._page
+        now = models.now
+        name = _title(models.wanted) if models.is_loading or now is None else _title(now.engine.settings.model)
+        state = "loading" if models.is_loading else "none" if now is None else "ready"
+        return {
+            "model": {"name": name, "state": state, **({"error": models.fault} if models.fault else {})},
+            "models": [_title(one) for one in self._loadable()] if self._settings.manage else [],
+            "any_model": self._settings.manage and page.models is None,
+            "languages": LANGUAGES,
+            "examples": False,
+            "manage": self._settings.manage,
+        }
+
+    async def _load_model(self, request: Request) -> dict[str, Any]:
+        """Load another model, which answers once it is there; until then the one before does."""
+        asked = await read_request(request, LoadRequest, self._settings)
+        if not self._settings.manage:
+            raise RequestRefused("only the owner of this server may load another model", 403, "not_allowed")
+        await asyncio.shield(self._models.load(self._allowed(asked.name.strip())))
+        if self._models.fault:
+            raise RequestRefused(self._models.fault, 400, "model_error")
+        return await self._tell_page()
+
+    def _loadable(self) -> list[str]:
+        """The models that may be loaded, by the names that the server knows them by."""
+        from openclap.checkpoints.locate import is_available
+        from openclap.checkpoints.presets import PRESETS
+
+        named = self._page.models
+        if named is None:
+            named = tuple(preset.name for preset in PRESETS if is_available(preset))
+        return list(dict.fromkeys((self._settings.model, *named)))
+
+    def _allowed(self, name: str) -> str:
+        """The model that is meant by a name, if it may be loaded.
+
+        Raises
+        ------
+        RequestRefused
+            It may not.
+        """
+        known = {_title(one): one for one in self._loadable()}
+        if name in known:
+            return known[name]
+        roots = [root.expanduser().resolve() for root in self._settings.roots]
+        is_file = _is_path(name)
+        inside = is_file and any(Path(name).expanduser().resolve().is_relative_to(root) for root in roots)
+        if not name or self._page.models is not None or (is_file and not inside):
+            raise RequestRefused(f"the model {name[:100]!a} may not be loaded here; GET /v1/page lists those that may", 403, "not_allowed")  # fmt: skip
+        return name
+
+
+def _title(model: str) -> str:
+    """What a model is called: its name, or that of its file; where that lies is told to nobody."""
+    return Path(model).name if _is_path(model) and find_preset(model) is None else model
+
+
+def _is_path(model: str) -> bool:
+    return model.startswith((".", "/", "~", "\\")) or model.count("/") > 1 or "\\" in model or Path(model).exists()

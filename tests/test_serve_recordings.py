@@ -1,0 +1,366 @@
+"""Recordings of the service: uploaded once, drawn, played from anywhere, asked about again at once, stopped, forgotten."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import io
+import json
+import struct
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+import soundfile as sf
+from conftest import long_wave
+from fastapi import FastAPI
+from muxed_for_tests import RATE as MUXED_RATE
+from muxed_for_tests import Track, muxed, noise
+from server_for_tests import encoded, some_sounds
+
+from openclap import CLAP
+from openclap.errors import RequestRefused
+from openclap.serve import recordings as recordings_module
+from openclap.serve.app import create_app
+from openclap.serve.recordings import Recordings
+from openclap.serve.settings import ServeSettings
+
+RATE = 8000
+LINES = {"Accept": "application/x-ndjson"}
+Ask = Callable[[httpx.AsyncClient], Coroutine[Any, Any, None]]
+
+
+@pytest.fixture(scope="module")
+def clap() -> CLAP:
+    return CLAP.from_pretrained("mini")
+
+
+@pytest.fixture(scope="module")
+def app(clap: CLAP) -> Iterator[FastAPI]:
+    app = create_app(ServeSettings(recording_bytes=4 << 20, recording_seconds=200, audio_seconds=10), clap=clap)
+    yield app
+    app.state.engine.close()
+
+
+@pytest.fixture(scope="module")
+def dog() -> bytes:
+    return some_sounds(1)[0]
+
+
+@pytest.fixture(scope="module")
+def long() -> bytes:
+    """90 s, silent but for a tone from 80 s on."""
+    wave = np.zeros(90 * RATE, np.float32)
+    wave[80 * RATE :] = 0.5 * np.sin(2 * np.pi * 1000 * np.arange(10 * RATE) / RATE)
+    return encoded(wave, RATE)
+
+
+@asynccontextmanager
+async def asking(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+    transport = httpx.ASGITransport(app, client=("127.0.0.1", 5))
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost", timeout=60) as client:
+        yield client
+
+
+def told(app: FastAPI, ask: Ask) -> None:
+    async def run() -> None:
+        async with asking(app) as client:
+            await ask(client)
+
+    asyncio.run(run())
+
+
+async def uploaded(client: httpx.AsyncClient, sound: bytes, name: str = "dog.wav") -> str:
+    answer = await client.post("/v1/recordings", params={"name": name}, content=sound)
+    assert answer.status_code == 200, answer.text
+    return str(answer.json()["id"])
+
+
+def test_uploaded_in_each_way(app: FastAPI, dog: bytes) -> None:
+    async def ask(client: httpx.AsyncClient) -> None:
+        raw = await client.post("/v1/recordings", params={"name": "../../a/dog.wav"}, content=dog)
+        form = await client.post("/v1/recordings", files={"file": ("dog.wav", dog)})
+        for answer in (raw, form):
+            found = answer.json()
+            assert (found["name"], found["seconds"], found["silent"]) == ("dog.wav", 3.0, False)
+            assert found["tracks"] == [{"index": 1, "title": "", "language": ""}]
+            assert len(found["id"]) >= 32
+            again = await client.get(f"/v1/recordings/{found['id']}")
+            assert again.json() == found
+            assert (await client.get(f"/v1/recordings/{found['id']}/audio")).content == dog
+        assert raw.json()["id"] != form.json()["id"]
+
+    told(app, ask)
+
+
+def test_what_is_answered_is_what_the_sound_itself_is_answered(app: FastAPI, dog: bytes) -> None:
+    async def ask(client: httpx.AsyncClient) -> None:
+        id = await uploaded(client, dog)
+        for route, body in (
+            ("classify", {"labels": ["dog bark", "rain"]}),
+            ("match", {"texts": ["a dog", "rain"]}),
+            ("describe", {"timeline": True, "labels": ["dog bark", "rain"]}),
+            ("moments", {"query": "a dog barking"}),
+        ):
+            fields = {**body, "labels": ", ".join(body["labels"])} if "labels" in body else body
+            given = (await client.post(f"/v1/{route}", data=fields, files={"audio": ("a.wav", dog)})).json()
+            answers = [(await client.post(f"/v1/{route}", json={**body, "recording": id})).json() for _ in range(2)]
+            assert answers[0] == answers[1]
+            assert close(answers[0], given), (route, answers[0], given)
+
+    told(app, ask)
+
+
+def close(a: Any, b: Any) -> bool:
+    """Whether two answers differ by the rounding of what is kept alone."""
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(close(a[key], b[key]) for key in a)
+    if isinstance(a, list):
+        return len(a) == len(b) and all(map(close, a, b))
+    return abs(a - b) < 2e-3 if isinstance(a, float) else bool(a == b)
+
+
+def test_the_second_question_listens_to_nothing(app: FastAPI, clap: CLAP, monkeypatch: pytest.MonkeyPatch) -> None:
+    heard: list[int] = []
+    encode = clap.encode_clips
+
+    def counted(clips: Any) -> Any:
+        heard.append(len(clips))
+        return encode(clips)
+
+    monkeypatch.setattr(clap, "encode_clips", counted)
+
+    async def ask(client: httpx.AsyncClient) -> None:
+        id = await uploaded(client, encoded(long_wave(25, RATE, seed=7), RATE))
+        await client.post("/v1/classify", json={"labels": ["dog bark", "rain"], "recording": id})
+        await client.post("/v1/describe", json={"timeline": True, "labels": ["siren", "wind"], "recording": id})
+        assert heard
+        heard.clear()
+        await client.post("/v1/classify", json={"labels": ["siren", "wind"], "recording": id})
+        await client.post("/v1/match", json={"texts": ["a siren"], "recording": id})
+        await client.post("/v1/describe", json={"timeline": True, "labels": ["siren", "rain"], "recording": id})
+        assert heard == []
+
+    told(app, ask)
+
+
+def test_progress_line_by_line(app: FastAPI) -> None:
+    async def ask(client: httpx.AsyncClient) -> None:
+        id = await uploaded(client, encoded(long_wave(25, RATE, seed=8), RATE))
+        asked = {"query": "rain", "recording": id}
+        answer = await client.post("/v1/moments", json=asked, headers=LINES)
+        assert answer.headers["content-type"].startswith("application/x-ndjson")
+        *steps, last = map(json.loads, answer.text.splitlines())
+        shares = [step["progress"] for step in steps]
+        assert shares == sorted(shares)
+        assert shares[0] == 0
+        assert steps[0]["seconds_left"] is None
+        assert last["result"] == (await client.post("/v1/moments", json=asked)).json()
+        broken = await client.post("/v1/moments", json={"query": "-rain", "recording": id}, headers=LINES)
+        error = json.loads(broken.text.splitlines()[-1])["error"]
+        assert error["code"] == "invalid_request"
+        assert error["message"]
+        refused = await client.post("/v1/moments", json={"query": "rain", "recording": "none"}, headers=LINES)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (404, "recording_not_found")
+
+    told(app, ask)
+
+
+def test_whoever_leaves_stops_the_work(app: FastAPI, clap: CLAP, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, pieces = threading.Event(), []
+    encode = clap.encode_clips
+
+    def slow(clips: Any) -> Any:
+        pieces.append(len(clips))
+        begun.set()
+        time.sleep(0.05)
+        return encode(clips)
+
+    async def ask(client: httpx.AsyncClient) -> None:
+        id = await uploaded(client, encoded(long_wave(150, RATE, seed=9), RATE))
+        monkeypatch.setattr(clap, "encode_clips", slow)
+        asked = client.post("/v1/moments", json={"query": "rain", "recording": id}, headers=LINES)
+        asking = asyncio.create_task(asked)
+        while not begun.is_set():
+            await asyncio.sleep(0.01)
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
+        engine = app.state.engine
+        while any(queue.unfinished for queue in engine.queues):
+            await asyncio.sleep(0.01)
+        done = len(pieces)
+        await asyncio.sleep(0.3)
+        assert len(pieces) <= done + 2
+        assert sum(pieces) < 150
+
+    told(app, ask)
+
+
+def test_played_by_ranges_from_anywhere(app: FastAPI, long: bytes) -> None:
+    async def ask(client: httpx.AsyncClient) -> None:
+        audio = f"/v1/recordings/{await uploaded(client, long, 'täne.wav')}/audio"
+        part = await client.get(audio, headers={"Range": "bytes=100-199"})
+        assert (part.status_code, part.content) == (206, long[100:200])
+        assert part.headers["content-range"] == f"bytes 100-199/{len(long)}"
+        assert part.headers["content-type"] == "audio/wav"
+        assert (await client.get(audio, headers={"Range": f"bytes={len(long)}-"})).status_code == 416
+        assert (await client.head(audio)).headers["content-length"] == str(len(long))
+        saved = await client.get(audio, params={"download": "true"}, headers={"Range": "bytes=0-0"})
+        assert saved.headers["content-disposition"].startswith("attachment")
+        whole = await client.get(audio, params={"as": "wav"})
+        wave, rate = sf.read(io.BytesIO(whole.content), dtype="float32")
+        assert len(wave) == 90 * rate
+        at = 44 + 2 * 85 * rate
+        piece = await client.get(audio, params={"as": "wav"}, headers={"Range": f"bytes={at}-{at + 1999}"})
+        heard = np.frombuffer(piece.content, "<i2") / 32767
+        np.testing.assert_allclose(heard, wave[85 * rate :][:1000], atol=1e-3)
+        assert (await client.get(audio, params={"as": "mp3"})).status_code == 400
+
+    told(app, ask)
+
+
+def test_the_waveform_and_the_spectrogram(app: FastAPI, long: bytes) -> None:
+    async def ask(client: httpx.AsyncClient) -> None:
+        one = f"/v1/recordings/{await uploaded(client, long)}"
+
+        async def peaks(**asked: float) -> list[int]:
+            answer = await client.get(f"{one}/peaks", params=asked)
+            return list(base64.b64decode(answer.json()["peaks"]))
+
+        whole = await peaks(count=9)
+        assert whole[:8] == [0] * 8
+        assert abs(whole[8] - 128) <= 2
+        near = await peaks(start=79.99, end=80.01, count=4)  # decoded closely
+        assert near[:1] == [0]
+        assert near[3] > 120
+        for asked in ({}, {"start": 79, "end": 81, "width": 50, "height": 30}):
+            picture = (await client.get(f"{one}/spectrogram", params=asked)).content
+            assert picture[:8] == b"\x89PNG\r\n\x1a\n"
+            assert struct.unpack(">II", picture[16:24]) == (asked.get("width", 1000), asked.get("height", 96))
+        from PIL import Image
+
+        level = np.asarray(Image.open(io.BytesIO(picture)).convert("L"), np.float32)
+        assert level[:, 40:].max() > level[:, :20].max() + 50  # the tone begins in the middle
+        for route in ("peaks", "spectrogram"):
+            for wrong in ("start=-1", "start=90", "start=5&end=5", "end=nan", "count=0", "width=100000", "x=1"):
+                assert (await client.get(f"{one}/{route}?{wrong}")).status_code == 400, wrong
+
+    told(app, ask)
+
+
+@pytest.mark.parametrize("id", ["none", "../x", "%2e%2e%2fetc", "a" * 5000, "0", "\u00e4"])
+def test_ids_that_are_none(app: FastAPI, id: str) -> None:
+    async def ask(client: httpx.AsyncClient) -> None:
+        for route in ("", "/audio", "/peaks", "/spectrogram"):
+            assert (await client.get(f"/v1/recordings/{id}{route}")).status_code == 404
+        asked = await client.post("/v1/match", json={"texts": ["rain"], "recording": id})
+        assert asked.status_code in (400, 404)
+
+    told(app, ask)
+
+
+def test_what_is_no_recording(app: FastAPI, dog: bytes) -> None:
+    async def ask(client: httpx.AsyncClient) -> None:
+        for sound, status in (
+            (b"", 422), (b"<html><script>", 422), (dog[:20], 422), (bytes(5 << 20), 413),
+            (encoded(np.ones(201 * 1000, np.float32) / 2, 1000), 413),
+        ):  # fmt: skip
+            answer = await client.post("/v1/recordings?name=secret-place.wav", content=sound)
+            assert answer.status_code == status, answer.text
+            assert "openclap-recordings" not in answer.text
+        assert (await client.post("/v1/recordings", files={"other": ("a.wav", dog)})).status_code == 400
+        assert (await client.post("/v1/recordings", files={"file": ("a.wav", bytes(6 << 20))})).status_code == 413
+        assert (await client.post("/v1/match", json={"texts": ["rain"]})).status_code == 400
+        assert (await client.post("/v1/recordings", json={"path": "a.wav"})).status_code == 503
+
+    told(app, ask)
+
+
+def test_a_sound_of_the_library(app: FastAPI, dog: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def opened(path: str) -> Any:
+        if path != "animals/dog.wav":
+            raise RequestRefused("the library holds no such sound", 404, "sound_not_found")
+        return SimpleNamespace(handle=io.BytesIO(dog))
+
+    monkeypatch.setattr(app.state.engine, "files", SimpleNamespace(open=opened), raising=False)
+
+    async def ask(client: httpx.AsyncClient) -> None:
+        found = (await client.post("/v1/recordings", json={"path": "animals/dog.wav"})).json()
+        assert (found["name"], found["seconds"]) == ("dog.wav", 3.0)
+        assert (await client.post("/v1/recordings", json={"path": "/etc/passwd"})).status_code == 404
+
+    told(app, ask)
+
+
+def test_they_are_forgotten(tmp_path: Path, dog: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(recordings_module.time, "monotonic", lambda: now[0])
+    kept = Recordings(ServeSettings(recordings_bytes=2 * len(dog) + 100))
+
+    def add() -> recordings_module.Recording:
+        with kept.begin() as upload:
+            upload.write(dog)
+            return upload.keep("dog.wav")
+
+    first, second = add(), add()
+    with pytest.raises(RequestRefused, match="as many recordings"):
+        add()
+    now[0] = 700
+    kept.get(second.id)
+    third = add()  # the first was not used for a while
+    assert not first.path.exists()
+    with pytest.raises(RequestRefused):
+        kept.get(first.id)
+    now[0] = 700 + 3601
+    with kept.hold(third):
+        with pytest.raises(RequestRefused):
+            kept.get(second.id)
+        assert third.path.exists()
+    kept.get(third.id)
+    kept.close()
+    assert not third.path.exists()
+
+
+def test_exports(app: FastAPI) -> None:
+    spans = [{"start": 0, "end": 1.5, "label": "dog\tbark", "score": 0.9}, {"start": 1.5, "end": 2, "label": None}]
+
+    async def ask(client: httpx.AsyncClient) -> None:
+        async def export(form: str) -> httpx.Response:
+            return await client.post("/v1/export", json={"spans": spans, "format": form, "name": 'a"b\n.wav'})
+
+        assert (await export("audacity")).text == "0.000000\t1.500000\tdog bark\n"
+        assert (await export("srt")).text.startswith("1\n00:00:00,000 --> 00:00:01,500\ndog bark")
+        assert (await export("vtt")).text.startswith("WEBVTT")
+        assert (await export("csv")).text.splitlines()[0] == "path,start,end,label,score,tags"
+        assert len((await export("json")).json()["spans"]) == 2
+        named = (await export("csv")).headers["content-disposition"]
+        assert named.startswith("attachment; filename=")
+        assert "\n" not in named
+        assert (await export("exe")).status_code == 400
+
+    told(app, ask)
+
+
+@pytest.mark.filterwarnings("ignore::openclap.errors.SoundWarning")
+def test_a_track_is_chosen(app: FastAPI) -> None:
+    loud, silent = noise(2.0, level=0.3), np.zeros(2 * MUXED_RATE, np.float32)
+    film = muxed("matroska", [Track(silent, language="eng"), Track(loud, language="deu")])
+
+    async def ask(client: httpx.AsyncClient) -> None:
+        found = (await client.post("/v1/recordings?name=film.mkv", content=film)).json()
+        assert [(one["index"], one["language"]) for one in found["tracks"]] == [(1, "eng"), (2, "deu")]
+        asked = {"texts": ["noise"], "recording": found["id"]}
+        silent = [
+            (await client.post("/v1/match", json={**asked, "track": track})).json().get("silent") for track in (1, 2)
+        ]
+        assert silent == [True, None]
+        assert (await client.post("/v1/match", json={**asked, "track": 3})).status_code == 422
+
+    told(app, ask)
