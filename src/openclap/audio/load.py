@@ -39,7 +39,7 @@ from openclap.audio.waves import (
 from openclap.config.checks import positive_number
 from openclap.errors import EmptySound, NotFiniteSound, UnreadableSound, UsageError
 
-__all__ = ["Sound", "Wave", "cut", "duration", "is_sound", "load", "sound_name", "stream"]
+__all__ = ["Sound", "Wave", "cut", "duration", "is_sound", "load", "sound_name", "stream", "stream_from"]
 
 Sound: TypeAlias = (
     str
@@ -118,6 +118,27 @@ def stream(sound: Sound, rate: float, *, block_seconds: float = BLOCK_SECONDS) -
     rate, (sound, limits) = check_rate(rate), split_limits(sound)
     decode_pass = DecodePass(sound_name(sound), limits, block_seconds=positive_number(block_seconds, "block_seconds"))
     return _resample(_native_blocks(sound, decode_pass), rate, decode_pass)
+
+
+def stream_from(
+    sound: Sound, rate: float, start: float, *, block_seconds: float = BLOCK_SECONDS
+) -> Generator[Wave, None, None]:
+    """Decode one sound in blocks as `stream`, from a time in seconds on; nothing where the sound ends before it.
+
+    After the first minute, what lies before is skipped where the format can seek, with the rounding of `cut`.
+    """
+    rate, (sound, limits) = check_rate(rate), split_limits(sound)
+    wanted = round(max(0.0, start) * rate)
+    begin = _start_second(wanted, rate, sound)
+    decode_pass = DecodePass(sound_name(sound), limits, begin, positive_number(block_seconds, "block_seconds"))
+    here: int | None = None
+    with closing(_resample(_native_blocks(sound, decode_pass), rate, decode_pass)) as blocks:
+        for block in blocks:
+            here = round(decode_pass.skipped * rate) if here is None else here
+            piece = block[max(0, wanted - here) :]
+            here += len(block)
+            if len(piece):
+                yield piece
 
 
 def cut(sound: Sound, rate: float, spans: Sequence[tuple[float, float]]) -> list[Wave]:

@@ -42,6 +42,7 @@ from openclap.results import Hit, Label, Match, Moment, Ranked, Scores, UnknownW
 from openclap.serve.batched_embedder import CHUNK, BatchedEmbedder, Clips
 from openclap.serve.batching import BatchQueue
 from openclap.serve.descriptions import DescribeResult, describe_sound
+from openclap.serve.library_files import LibraryFiles
 from openclap.serve.library_view import LibraryView
 from openclap.serve.settings import ServeSettings
 from openclap.serve.text_embedder import QueuedTextEmbedder, TemplatedText
@@ -126,7 +127,9 @@ class Engine:
             for name in ("search", *(f"moments-{i}" for i in range(MOMENTS))):
                 view = LibraryView(settings.library, cast(CLAP, self.embedder), settings.roots)
                 self._views.append((BatchQueue(name, lambda calls: [call() for call in calls]), view))
+        self.files = None if settings.library is None else LibraryFiles(settings)
         self.queues: tuple[BatchQueue[Any, Any], ...] = (
+            *([] if self.files is None else [self.files.queue]),
             *(queue for queue, _ in self._views),
             self._texts.queue,
             self._audio,
@@ -262,6 +265,8 @@ class Engine:
             queue.close()
         for _, view in self._views:
             view.close()
+        if self.files is not None:
+            self.files.close()
 
     # -- inside --------------------------------------------------------------------------------------
 

@@ -6,6 +6,9 @@
     socket ── room? ─ route ─ messages ─ closed
               429
 
+So do requests that only read the library, but for the sound itself, which is heard for as long as somebody listens.
+An answer of unknown length, as of an archive, may take longer once it has begun.
+
 A request takes a place when it is whole: who sends a head and never a body holds up nobody. An eighth of the places,
 and of the memory, is for clients that have none. What is asked is given up when its asker has gone (499).
 """
@@ -15,7 +18,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 
 from openclap.errors import RequestRefused
@@ -29,6 +32,7 @@ from openclap.serve.settings import ServeSettings
 
 __all__ = ["Limits", "Shares"]
 
+LIBRARY, AUDIO = "/v1/library", "/v1/library/audio"
 RESERVED = 8  # of so many places one is for a client that has none
 
 
@@ -93,7 +97,7 @@ class Limits:
         client = client_key(scope.get("client"))
         if scope["type"] == "websocket":
             await self._pass_socket(scope, receive, send, client)
-        elif scope["type"] == "http" and scope["method"] == "POST" and route_path(scope).startswith("/v1/"):
+        elif scope["type"] == "http" and _computes(scope):
             await self._pass_request(scope, receive, send, client)
         else:
             await self._app(scope, receive, send)
@@ -141,11 +145,13 @@ class Limits:
         """Let the application answer a whole request, until the time is up or the client has gone."""
         self.accepted += 1
         self.requests.take(client)
-        has_begun = False
+        has_begun = is_stream = False
 
         async def send_counted(message: Message) -> None:
-            nonlocal has_begun
+            nonlocal has_begun, is_stream
             has_begun = True
+            if message["type"] == "http.response.start":
+                is_stream = all(name.lower() != b"content-length" for name, _ in message.get("headers", ()))
             if message["type"] == "http.response.body" and not message.get("more_body", False):
                 self.answered += 1
                 place.close()  # before it is sent: who has the answer may ask again at once
@@ -154,7 +160,8 @@ class Limits:
         with ExitStack() as place:
             place.callback(self.requests.give_back, client)
             answering = self._app(scope, request.receive, send_counted)
-            if not await _first_of(seconds, answering, request.wait_for_disconnect()) and not has_begun:
+            doing = (answering, request.wait_for_disconnect())
+            if not await _first_of(seconds, *doing, goes_on=lambda: is_stream) and not has_begun:
                 limit = f"{self._settings.request_seconds:g} s"
                 sentence = f"the answer took longer than {limit}; send less at once, or try again later"
                 refusal = RequestRefused(sentence, 504, "timeout", retry_after=1)
@@ -174,11 +181,23 @@ def _refuse_as_busy(count: int, what: str, where: str, when: str, seconds: int) 
     return RequestRefused(sentence, 429, "busy", retry_after=seconds)
 
 
-async def _first_of(seconds: float, *doing: Awaitable[None]) -> bool:
-    """Wait for the first of several tasks → whether one was done in time; the others are cancelled and awaited."""
+def _computes(scope: Scope) -> bool:
+    """Whether a request takes a place: those that compute, and those that read the library."""
+    path = route_path(scope)
+    reads = scope["method"] == "GET" and path.startswith(LIBRARY) and path != AUDIO
+    return reads or (scope["method"] == "POST" and path.startswith("/v1/"))
+
+
+async def _first_of(seconds: float, *doing: Awaitable[None], goes_on: Callable[[], bool] = lambda: False) -> bool:
+    """Wait for the first of several tasks → whether one was done in time; the others are cancelled and awaited.
+
+    Time does not count where, at its end, it `goes_on`.
+    """
     tasks = [asyncio.ensure_future(one) for one in doing]
     try:
         done, _ = await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        if not done and goes_on():
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
             task.result()
         return bool(done)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
@@ -23,6 +24,12 @@ class ServeSettings(ServerSettings):
         The library to search in, or None.
     roots
         Folders that files of the library may be read from; without any, the folder that all of them lie in.
+    manage
+        Whether visitors may do what its owner may: load another model, and change the library.
+    uploads
+        Where sounds that are uploaded into the library are kept; None, none are taken.
+    upload_bytes, kept_bytes
+        Of the sounds of one upload; of all that are kept.
     detectors
         Names or files of detectors that websockets may listen for.
     aliases
@@ -55,6 +62,10 @@ class ServeSettings(ServerSettings):
     precision: str = "float32"
     library: str | None = None
     roots: Folders = ()
+    manage: bool = False
+    uploads: Path | None = None
+    upload_bytes: Bytes = 200 * MIB
+    kept_bytes: Bytes = 4096 * MIB
     detectors: Many = ()
     aliases: Many = ()
     body_bytes: Bytes = 32 * MIB
