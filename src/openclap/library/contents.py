@@ -22,12 +22,13 @@ from openclap.library.filtering import (
     split_tags,
 )
 from openclap.library.library_results import Collection, LibraryChange, LibraryFile, LibraryFolder, Relocation
+from openclap.library.listing import Listing
 from openclap.library.reachability import is_reachable
 from openclap.library.relocation import relocate
 from openclap.library.scan import absolute_path
 from openclap.options import SearchFilter
 from openclap.results import Verification
-from openclap.store import File, Store
+from openclap.store import File, Store, StoreState
 from openclap.store.path_patterns import folder_matcher, one_spelling, spellings
 
 if TYPE_CHECKING:
@@ -114,6 +115,23 @@ class LibraryContents:
             The library holds nothing at `old`, or none of it is at `new`.
         """
         return relocate(self._store, absolute_path(old), absolute_path(new), dry_run=dry_run, progress=progress)
+
+    def state(self) -> StoreState:
+        """What is another one once anything in the library has changed, whoever did it; for one thread to compare."""
+        return self._store.state()
+
+    def common_folder(self) -> str | None:
+        """The folder that all files lie in; None in an empty library."""
+        paths = self._store.path_bounds()  # what lies between two names begins as both do
+        return os.path.commonpath([os.path.dirname(path) for path in paths]) if paths else None  # noqa: PTH120
+
+    def listing(self) -> Listing:
+        """The files as they are now, to be filtered, sorted and counted."""
+        return Listing(self._store.files(), (self.common_folder() or "").rstrip(os.sep) + os.sep)
+
+    def find_files(self, paths: Iterable[str]) -> dict[str, File]:
+        """Files as they were indexed, by their absolute paths; what the library does not hold is left out."""
+        return self._store.find_files(paths)
 
     # -- tags and collections --------------------------------------------------------------------------
 

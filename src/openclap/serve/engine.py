@@ -41,6 +41,7 @@ from openclap.results import Hit, Label, Match, Moment, Ranked, Scores, UnknownW
 from openclap.serve.batched_embedder import CHUNK, BatchedEmbedder, Clips
 from openclap.serve.batching import BatchQueue
 from openclap.serve.descriptions import DescribeResult, describe_sound
+from openclap.serve.library_files import LibraryFiles
 from openclap.serve.library_view import LibraryView
 from openclap.serve.progress import Progress
 from openclap.serve.settings import ServeSettings
@@ -116,7 +117,9 @@ class Engine:
             if not any_library:
                 raise
             self._mismatch = error
+        self.files = None if settings.library is None else LibraryFiles(settings)
         self.queues: tuple[BatchQueue[Any, Any], ...] = (
+            *([] if self.files is None else [self.files.queue]),
             *(queue for queue, _ in self._views),
             self._texts.queue,
             self._audio,
@@ -259,6 +262,8 @@ class Engine:
             queue.close()
         for _, view in self._views:
             view.close()
+        if self.files is not None:
+            self.files.close()
 
     # -- inside --------------------------------------------------------------------------------------
 

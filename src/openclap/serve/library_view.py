@@ -11,18 +11,18 @@ import os
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TypeVar
 
 from openclap.clap import CLAP
 from openclap.errors import LibraryError, RequestRefused, UsageError
 from openclap.library import Library
 from openclap.library.filtering import collection_to_tag
+from openclap.library.listing import shown_name
 from openclap.library.query import Query
 from openclap.library.search import By, Per
 from openclap.library.served_files import ServedFiles
 from openclap.results import Hit, Moment, Ranked
-from openclap.store import SearchFilter
+from openclap.store import SearchFilter, StoreState
 
 __all__ = ["LibraryView"]
 
@@ -42,6 +42,7 @@ class LibraryView:
     def __init__(self, place: str, clap: CLAP, roots: Sequence[str | os.PathLike[str]] = ()) -> None:
         self._library = Library.open(place, model=clap)
         self._root: str | None = None  # with a separator at its end
+        self._state: StoreState | None = None  # when the root was found
         self._served = ServedFiles(roots)
         self._named = bool(roots)
 
@@ -72,8 +73,10 @@ class LibraryView:
         self._library.close()
 
     def _require_sounds(self) -> None:
-        if self._root is None:
+        state = self._library.state()
+        if state != self._state:  # the routes of the library call files by names below the same folder
             self._find_root()
+            self._state = state
         if self._root is None:
             raise RequestRefused(
                 "this server's library holds no sounds yet; whoever runs it can fill it",
@@ -83,14 +86,10 @@ class LibraryView:
 
     def _find_root(self) -> None:
         """Find the folder that all files lie in."""
-        first = last = None
-        for path in self._library.paths():
-            first = path if first is None or path < first else first
-            last = path if last is None or path > last else last
-        if first is None or last is None:
+        folder = self._library.common_folder()
+        if folder is None:
             self._root = None
             return
-        folder = os.path.commonpath([Path(first).parent, last])  # what lies between two names begins as both do
         self._root = folder.rstrip(os.sep) + os.sep
         if not self._named:
             self._served = ServedFiles([folder])
@@ -100,7 +99,7 @@ class LibraryView:
             self._find_root()
         if self._root is None:
             raise LibraryError("the library was emptied meanwhile")
-        named = (replace(one, path=_escape_name(one.path.removeprefix(self._root or ""))) for one in found)
+        named = (replace(one, path=shown_name(one.path, self._root or "")) for one in found)
         return Ranked(named, found.left_out, calibrated=found.calibrated, unknown=found.unknown, by=found.by)
 
     def _path_of(self, name: str) -> str:
@@ -116,8 +115,3 @@ class LibraryView:
             raise UsageError(f"path is {glob!r}; give a pattern below the library's folder, as *.wav or */rain/*")
         root = "".join(f"[{sign}]" if sign in "*?[" else sign for sign in str(self._root)[:-1])
         return f"{root or '*'}{glob}" if glob.startswith("*") else f"{root or ''}*/{glob}"
-
-
-def _escape_name(name: str) -> str:
-    """Escape a file name that is not UTF-8."""
-    return os.fsencode(name).decode("utf-8", "backslashreplace")

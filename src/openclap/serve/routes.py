@@ -19,6 +19,7 @@ from openclap.plurals import count_noun
 from openclap.results import Moment
 from openclap.serve.engine import Engine, Source
 from openclap.serve.inputs import is_data_uri, read_request, run_in_thread_if, source_of
+from openclap.serve.library_routes import add_library_routes
 from openclap.serve.metrics import Metrics
 from openclap.serve.openapi import body_of
 from openclap.serve.progress import HEARD, LINES, Progress, answer_in_lines
@@ -77,6 +78,7 @@ def make_router(engine: Engine, metrics: Metrics, sockets: WatchSockets, recordi
     _add_compute_routes(router, _ComputeRoutes(engine, recordings))
     add_recording_routes(router, engine, recordings)
     _add_watch_route(router, sockets)
+    add_library_routes(router, engine)
     add_model_routes(router, engine)
     add_service_routes(router, metrics)
     return router

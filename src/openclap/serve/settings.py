@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
@@ -29,6 +30,10 @@ class ServeSettings(ServerSettings):
         Size and length of a recording that is uploaded once and asked about (`recordings`).
     recordings_bytes, recordings_kept
         Size of all of them; how long one is kept after it was last used.
+    uploads
+        Where sounds that are uploaded into the library are kept; None, none are taken.
+    upload_bytes, kept_bytes
+        Of the sounds of one upload; of all that are kept.
     detectors
         Names or files of detectors that websockets may listen for.
     aliases
@@ -66,6 +71,9 @@ class ServeSettings(ServerSettings):
     recording_seconds: Seconds = 4 * 3600.0
     recordings_bytes: Bytes = 8192 * MIB
     recordings_kept: Seconds = 3600.0
+    uploads: Path | None = None
+    upload_bytes: Bytes = 200 * MIB
+    kept_bytes: Bytes = 4096 * MIB
     detectors: Many = ()
     aliases: Many = ()
     body_bytes: Bytes = 32 * MIB

@@ -10,6 +10,7 @@ from openclap.store.records import (
     ScoredWindow,
     SearchFilter,
     Store,
+    StoreState,
     WordMatch,
 )
 
@@ -21,6 +22,7 @@ __all__ = [
     "ScoredWindow",
     "SearchFilter",
     "Store",
+    "StoreState",
     "WordMatch",
     "nearest_recordings",
     "open_store",

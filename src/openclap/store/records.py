@@ -27,6 +27,7 @@ __all__ = [
     "ScoredWindow",
     "SearchFilter",
     "Store",
+    "StoreState",
     "Vectors",
     "WordMatch",
     "belongs_to_model",
@@ -174,6 +175,14 @@ class WordMatch:
         return cls(path, tuple(word for word in rarity if word in matched), found / sum(rarity.values()))
 
 
+@dataclass(frozen=True)
+class StoreState:
+    """What tells whether a store has changed: by others, and by this thread itself where a store knows that apart."""
+
+    by_others: object = None
+    by_itself: int = 0
+
+
 class Store(Protocol):
     """Files, their windows and the unit vectors of these, on disk; `tests/test_stores.py` runs over every store.
 
@@ -306,6 +315,14 @@ class Store(Protocol):
 
     def repair(self) -> list[str]:
         """Mend what `check` finds → what was done, in words; files that have lost rows leave, to be indexed again."""
+
+    def state(self) -> StoreState:
+        """What is another one once anything in the store has changed, whoever did it; for one thread to compare."""
+
+    def path_bounds(self) -> list[str]:
+        """Some paths between which all others are, in the order of their letters; none in an empty store."""
+        paths = [file.path for file in self.files()]
+        return [min(paths), max(paths)] if paths else []
 
     def is_empty(self) -> bool:
         """Whether there is no file: every search asks, so nothing is read that is not needed."""

@@ -52,6 +52,7 @@ from openclap.store.records import (
     ScoredWindow,
     SearchFilter,
     Store,
+    StoreState,
     Vectors,
     WordMatch,
     belongs_to_model,
@@ -288,6 +289,12 @@ class LanceStore(Store):
     def without_text(self, paths: Iterable[str]) -> list[str]:
         with self._tables.translate_errors("read"):
             return [text_to_path(row["path"]) for row in self._rows.select_texts(paths, WITHOUT_TEXT)]
+
+    @override
+    def state(self) -> StoreState:
+        with self._tables.translate_errors("read"):
+            table = self._rows.current()
+            return StoreState(None if table is None else (table.name, table.version))
 
     @override
     def is_empty(self) -> bool:

@@ -35,6 +35,7 @@ from openclap.store.records import (
     ScoredWindow,
     SearchFilter,
     Store,
+    StoreState,
     Vectors,
     WordMatch,
     belongs_to_model,
@@ -55,6 +56,7 @@ from openclap.store.sqlite.rows import (
     count_windows,
     counts_of,
     file_to_row,
+    key_to_path,
     path_to_key,
     placeholders,
     read_model_identity,
@@ -69,11 +71,15 @@ from openclap.store.sqlite.rows import (
 )
 from openclap.store.sqlite.tags import count_tags, put_tags, remove_tags
 from openclap.store.sqlite.words import UNREAD, delete_file, match_words, numbers_of, texts_of, write_text
-from openclap.store.validation import BrokenValue, validate_width
+from openclap.store.validation import BrokenValue, validate_path, validate_width
 
 __all__ = ["FORMAT_VERSION", "SqliteStore"]
 
 TIED_MOST = 20_000  # rows that are looked up at most, to order ties by path
+# the first and last of texts, and of bytes, which come after all texts; one lookup each
+PATH_BOUNDS = "SELECT " + ", ".join(
+    f"(SELECT {end}(path) FROM files WHERE path {where} x'')" for where in ("<", ">=") for end in ("min", "max")
+)
 DEAD_SHARE = 0.2  # of the cached rows may be of deleted files, before the cache is written anew
 
 
@@ -284,6 +290,22 @@ class SqliteStore(Store):
     def without_text(self, paths: Iterable[str]) -> list[str]:
         with self._database.read_transaction() as db:
             return [path for _, path in numbers_of(db, paths, UNREAD)] if db else []
+
+    @override
+    def state(self) -> StoreState:
+        with self._database.read_transaction() as db:
+            if db is None:
+                return StoreState()
+            (version,) = db.execute("PRAGMA data_version").fetchone()  # of changes by other connections
+            return StoreState((self._database.changes, id(db), version), db.total_changes)
+
+    @override
+    def path_bounds(self) -> list[str]:
+        with self._database.read_transaction() as db:
+            if db is None:
+                return []
+            ends = db.execute(PATH_BOUNDS).fetchone()
+            return [validate_path(key_to_path(path)) for path in ends if path is not None]
 
     @override
     def is_empty(self) -> bool:
