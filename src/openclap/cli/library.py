@@ -20,10 +20,10 @@ from openclap.cli.show import (
     emit,
     err,
     exit_if_failed,
+    file_name,
     plain,
     print_failures,
     print_missing,
-    short,
     table,
     verbosity,
 )
@@ -111,7 +111,7 @@ def duplicates(
         emit(group.to_dict() for group in found.groups)
     else:
         rows = [
-            (str(number) if i == 0 else "", f"{copy.offset:+.2f} s", f"{copy.similarity:.2f}", plain(short(copy.path)))
+            (str(number) if i == 0 else "", f"{copy.offset:+.2f} s", f"{copy.similarity:.2f}", file_name(copy.path))
             for number, group in enumerate(found.groups, 1)
             for i, copy in enumerate(group.files)
         ]
@@ -120,6 +120,7 @@ def duplicates(
             ("", "begins", "alike", "file"),
             rows,
             right=("begins", "alike"),
+            below=(3,),
         )
     exit_if_failed(found.failed)
 
