@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile as sf
 from typer.testing import CliRunner
 
 from openclap import CLAP, Library
@@ -152,3 +153,20 @@ def test_the_verb(place: Path, tmp_path: Path) -> None:
     table = CliRunner().invoke(app, ["journey", *ends, "-n", "3", *where]).stdout
     assert "like the last" in table
     assert isinstance(CliRunner().invoke(app, ["journey", *ends, "-o", "x.csv", *where]).exception, UsageError)
+
+
+def test_an_end_that_the_library_does_not_hold_is_told(place: Path, tmp_path: Path) -> None:
+    """It began with another recording than the one given, and did not say so."""
+    sf.write(tmp_path / "mine.wav", np.random.default_rng(0).uniform(-0.2, 0.2, 16_000), 16_000)
+    ends = [
+        "journey",
+        str(tmp_path / "mine.wav"),
+        str(place / "90.wav"),
+        "-n",
+        "3",
+        "--library",
+        str(place / "library"),
+    ]
+    done = CliRunner().invoke(app, ends)
+    assert done.exit_code == 0, done.output
+    assert done.stderr.count("is not in the library; the nearest recording stands for it") == 1

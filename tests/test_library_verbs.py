@@ -25,6 +25,7 @@ from openclap.library import relocation
 from openclap.library.contents import count_folders
 from openclap.library.file_lists import write_list
 from openclap.library.library_results import LibraryChange, Relocation
+from openclap.serve.library_view import LibraryView
 from openclap.store import RememberedTags, SearchFilter, open_store
 from openclap.store.sqlite.words import WORDS
 
@@ -172,6 +173,22 @@ def test_tags_are_put_on_and_taken_off_what_is_chosen(library: Library, tmp_path
         library.tag("x")
     with pytest.raises(UsageError, match="names that begin with collection: are those of collections"):
         library.tag("collection:x", rain)
+
+
+def test_the_service_names_no_collections(clap: CLAP, place: Path, tmp_path: Path) -> None:
+    """`in:` of a query listed those of the library to whoever asked; by its field, a slip found nothing, without a word."""
+    library = opened(clap, place, tmp_path)
+    library.collect("for the trailer", everything=True)
+    shelf = LibraryView(str(place), clap)
+    for ask in (
+        lambda name: shelf.search(f'rain in:"{name}"', 1, SearchFilter()),
+        lambda name: shelf.search("rain", 1, SearchFilter(collections=(name,))),
+        lambda name: shelf.moments(f'rain in:"{name}"', 1),
+    ):
+        assert len(ask("for the  trailer")) == 1
+        with pytest.raises(UsageError, match=r"^there is no collection 'trialer' in this library$"):
+            ask("trialer")
+    shelf.close()
 
 
 def test_collections_are_kept_and_asked_for(clap: CLAP, place: Path, tmp_path: Path) -> None:

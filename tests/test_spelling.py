@@ -15,7 +15,21 @@ from openclap.errors import LanguageWarning
 from openclap.spelling import nearest_words
 from openclap.synth import synthesise
 
-KNOWN = ["barking", "baring", "creaky", "creek", "creepy", "glass", "gals", "keyboard", "sheep", "thunderstorm"]
+KNOWN = [
+    "dog",
+    "ryan",
+    "rain",
+    "barking",
+    "baring",
+    "creaky",
+    "creek",
+    "creepy",
+    "glass",
+    "gals",
+    "keyboard",
+    "sheep",
+    "thunderstorm",
+]
 
 
 @pytest.mark.parametrize(
@@ -27,6 +41,8 @@ KNOWN = ["barking", "baring", "creaky", "creek", "creepy", "glass", "gals", "key
         ("keybord", "keyboard"),
         ("sheeep", "sheep"),
         ("thunderstrom", "thunderstorm"),
+        ("dgo", "dog"),  # nothing was offered
+        ("rian", "rain"),  # "ryan" came first
     ],
 )
 def test_the_word_that_was_meant_comes_first(typed: str, meant: str) -> None:

@@ -20,7 +20,9 @@ from typer.testing import CliRunner
 from openclap.cli import found, play, show
 from openclap.cli.app import app
 from openclap.errors import OpenClapError, UsageError
-from openclap.results import Hit, Ranked
+from openclap.library import Library
+from openclap.library.library_results import LibraryFile
+from openclap.results import Copy, Duplicates, Group, Hit, Ranked
 
 NAME = "/somewhere/far away/Ambiences/a rather long name of a creaky wooden door 01.wav"
 LINK = re.compile("\x1b\\]8;[^;]*;([^\x1b]*)\x1b\\\\")
@@ -72,6 +74,17 @@ def test_a_wide_terminal_and_a_pipe_have_a_row_a_hit(monkeypatch: pytest.MonkeyP
         assert "90%" in row
         assert "█" in row
         assert "named door" in row
+
+
+def test_a_list_of_files_breaks_no_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """`library list` and `duplicates` still folded names, letter by letter, at the width of the terminal."""
+    monkeypatch.setattr(Library, "files", lambda *_, **__: iter([LibraryFile(NAME, 1.0, 1, (), ("trailer",))]))
+    copies = [Copy(NAME, 0.0, 1.0), Copy("/b.wav", 0.0, 1.0)]
+    monkeypatch.setattr(Library, "duplicates", lambda *_, **__: Duplicates([Group(copies)], []))
+    monkeypatch.setattr(show, "out", Console(width=40, force_terminal=True, highlight=False, legacy_windows=False))
+    for verb in (["library", "list"], ["library", "list", "--folders"], ["duplicates"]):
+        said = plain(CliRunner().invoke(app, [*verb, "--library", str(tmp_path)]).stdout)
+        assert "/Ambiences" in next(line for line in said.splitlines() if "far away" in line), said
 
 
 def test_what_a_hit_is_named_by_begins_below_each_other(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,6 +46,16 @@ def test_a_path_that_is_not_there_within_an_indexed_folder(place: Path) -> None:
         assert told.count("nothere") == 1, "said once"
 
 
+def test_words_without_quotes_and_duplicates_of_nothing(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second word was a path that is not there, and nothing said why; there were "0 groups" in what is not there."""
+    monkeypatch.chdir(place)
+    code, told = run(place, "search", "creaky", "door")
+    assert (code, "several words to look for stand in quotes" in told) == (1, True)
+    done = CliRunner().invoke(app, ["duplicates", "nothere", "--library", str(place / "library")])
+    assert done.stdout == "0 groups\n"
+    assert "the library holds no sound in nothere, which is not there" in done.stderr
+
+
 def test_the_same_with_json_and_in_a_new_library(place: Path) -> None:
     code, told = run(place, "search", "rain", str(place / "sounds" / "nothere"), "--json")
     assert (code, "which is not there" in told) == (1, True)

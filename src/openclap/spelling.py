@@ -15,10 +15,20 @@ VOWELS = "aeiouy"
 
 def nearest_words(word: str, known: Sequence[str], most: int = 2) -> tuple[str, ...]:
     """The known words that are nearest to a mistyped one, nearest first, `most` at most; none where none is near."""
-    candidates = difflib.get_close_matches(word, known, CANDIDATES, ALIKE)
-    edits = {candidate: _edits(word, candidate) for candidate in candidates}
-    near = [candidate for candidate in candidates if edits[candidate] <= EDITS_PER_LETTER * len(word)]
-    return tuple(sorted(near, key=lambda candidate: edits[candidate])[:most])
+    swapped = {word[:i] + word[i + 1] + word[i] + word[i + 2 :] for i in range(len(word) - 1)} - {word}
+    swaps = [candidate for candidate in known if candidate in swapped]  # of "dgo", difflib finds "dog" too unlike
+    edits = {
+        candidate: _edits(word, candidate)
+        for candidate in [*swaps, *difflib.get_close_matches(word, known, CANDIDATES, ALIKE)]
+    }
+
+    def unlike(candidate: str) -> tuple[float, bool, float]:
+        """Where edits are equally many, first letters are seldom wrong."""
+        ratio = difflib.SequenceMatcher(None, candidate, word).ratio()
+        return edits[candidate], candidate[0] != word[0], -ratio
+
+    near = [candidate for candidate in edits if edits[candidate] <= EDITS_PER_LETTER * len(word)]
+    return tuple(sorted(near, key=unlike)[:most])
 
 
 def _edits(a: str, b: str) -> float:

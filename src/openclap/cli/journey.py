@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -18,6 +19,7 @@ from openclap.cli.search import (
     sound_or_words,
     title_of,
 )
+from openclap.cli.show import err, plain, short, verbosity
 from openclap.options import SearchFilter
 
 __all__ = ["VERBS"]
@@ -40,12 +42,18 @@ def journey(
     """From one sound to another by equal steps, through recordings of the library."""
     if output is not None:
         require_playlist(output)
+    from openclap.library.scan import absolute_path
+
     filter = replace(filter, within=tuple(within) if within else None)
     collection, _ = open_library(library, loading, None)
     a, b = sound_or_words(start), sound_or_words(end)
     steps = collection.journey(a, b, n, filter=filter, missing=missing)
     if output is not None:
         write_hits(steps, output, collection)
+    if steps and not verbosity.quiet:
+        for sound, step in ((a, steps[0]), (b, steps[-1])):
+            if isinstance(sound, Path) and step.path != absolute_path(sound):
+                err.print(plain(f"{short(str(sound))} is not in the library; the nearest recording stands for it"))
     show_steps(steps, f"from {title_of([a])} to {title_of([b])}", as_json, collection, filter, play)
 
 

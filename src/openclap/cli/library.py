@@ -20,14 +20,15 @@ from openclap.cli.show import (
     emit,
     err,
     exit_if_failed,
+    file_name,
     plain,
     print_failures,
     print_missing,
-    short,
     table,
     verbosity,
 )
 from openclap.errors import UsageError
+from openclap.options import SearchFilter
 from openclap.plurals import count_noun
 
 if TYPE_CHECKING:
@@ -103,15 +104,18 @@ def duplicates(
     as_json: Json = False,
 ) -> None:
     """Which files of the library hold the same recording, whatever their format, gain and start."""
+    from openclap.cli.no_results import why_nothing
     from openclap.library import Library
 
     place = Library.open(library or default_library())
     found = place.duplicates(within=paths or None, progress=verbosity.progress)
     if as_json:
         emit(group.to_dict() for group in found.groups)
+    elif not found.groups:
+        print("0 groups")
     else:
         rows = [
-            (str(number) if i == 0 else "", f"{copy.offset:+.2f} s", f"{copy.similarity:.2f}", plain(short(copy.path)))
+            (str(number) if i == 0 else "", f"{copy.offset:+.2f} s", f"{copy.similarity:.2f}", file_name(copy.path))
             for number, group in enumerate(found.groups, 1)
             for i, copy in enumerate(group.files)
         ]
@@ -120,7 +124,10 @@ def duplicates(
             ("", "begins", "alike", "file"),
             rows,
             right=("begins", "alike"),
+            below=(3,),
         )
+    if paths and not found.groups and next(iter(place.paths(within=paths)), None) is None:
+        err.print(plain(why_nothing(place, SearchFilter(within=tuple(paths)))))
     exit_if_failed(found.failed)
 
 

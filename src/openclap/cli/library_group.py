@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from openclap.cli.options import FILTERS, OUTPUT, Json, LibraryPath, Paths, Verbs, default_library
-from openclap.cli.show import Cell, emit, err, plain, print_error, short, table, verbosity
+from openclap.cli.show import Cell, emit, err, file_name, plain, print_error, short, table, verbosity
 from openclap.clock import clock
 from openclap.errors import Hint, LibraryError, UsageError
 from openclap.options import SearchFilter
@@ -88,7 +88,8 @@ def list_files(
         err.print("nothing is missing" if here else plain(why_nothing(place, filter)))
     elif folders:
         rows = [(str(f.files), clock(f.seconds), str(f.windows), plain(short(f.path))) for f in count_folders(found)]
-        table("library", ("files", "length", "windows", "folder"), rows, right=("files", "length", "windows"))
+        columns = ("files", "length", "windows", "folder")
+        table("library", columns, rows, right=columns[:3], below=(3,))
     else:
         words = {name: any(getattr(file, name) for file in found) for name in ("tags", "collections")}
         table(
@@ -99,11 +100,12 @@ def list_files(
                     clock(file.seconds),
                     str(file.windows),
                     *(plain(", ".join(getattr(file, name))) for name, some in words.items() if some),
-                    plain(short(file.path)),
+                    file_name(file.path),
                 )
                 for file in found
             ],
             right=("length", "windows"),
+            below=(2 + sum(words.values()),),
         )
 
 

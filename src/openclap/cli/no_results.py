@@ -28,7 +28,7 @@ def why_nothing(library: Library, filter: SearchFilter) -> str:
     others += [f'"{words}"' for words in filter.words] + [f"{name}:{value}" for name, value in filter.facts]
     where = " or ".join(short(path) for path in given)
     if not here:
-        return f"the library holds no sound in {where}{_around(library, given)}; {_advice(given)}"
+        return f"the library holds no sound in {where}{_around(library, given)}; {_advice(given)}{_in_quotes(filter)}"
     held = f"{count_noun(here, 'sound')} in {where}" if given else f"{count_noun(here, 'sound')} of the library"
     if others:
         subject = f"the {held} does not pass" if here == 1 else f"none of the {held} passes"
@@ -50,6 +50,12 @@ def _around(library: Library, given: Sequence[str]) -> str:
         if count:
             return f"{gone}, but {count_noun(count, 'sound')} in {short(str(folder))}"
     return gone
+
+
+def _in_quotes(filter: SearchFilter) -> str:
+    """What else may have been meant by paths that are words alone: `search creaky door`."""
+    words = [path for path in filter.within or () if path.isalpha() and not os.path.lexists(path)]
+    return "; several words to look for stand in quotes" if words else ""
 
 
 def _advice(given: Sequence[str]) -> str:

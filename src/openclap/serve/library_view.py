@@ -18,7 +18,7 @@ from openclap.errors import LibraryError, RequestRefused, UsageError
 from openclap.library import Library
 from openclap.library.filtering import collection_to_tag
 from openclap.library.listing import shown_name
-from openclap.library.query import Query
+from openclap.library.query import Query, read_question
 from openclap.library.search import By, Per
 from openclap.library.served_files import ServedFiles
 from openclap.results import Hit, Moment, Ranked
@@ -59,18 +59,27 @@ class LibraryView:
         """Search as `Library.search` does; `within` and `path` are below the library's common folder."""
         self._require_sounds()
         inside = None if filter.within is None else tuple(self._path_of(name) for name in filter.within)
-        tags = (*filter.tags, *map(collection_to_tag, filter.collections))  # a name that is not there finds nothing
-        placed = replace(filter, within=inside, path=self._pattern_of(filter.path), tags=tags, collections=())
+        placed = replace(filter, within=inside, path=self._pattern_of(filter.path))
+        self._require_collections(query, placed)
         return self._name_hits(self._library.search(query, k, without=without, per=per, by=by, filter=placed))
 
     def moments(self, query: Query, k: int, stop: threading.Event | None = None) -> Ranked[Moment]:
         """Find moments as `Library.moments` does."""
         self._require_sounds()
+        self._require_collections(query, SearchFilter())
         return self._name_hits(self._library.moments(query, k, served=self._served, stop=stop))
 
     def close(self) -> None:
         """Close the library."""
         self._library.close()
+
+    def _require_collections(self, query: Query, filter: SearchFilter) -> None:
+        """Refuse a collection that is not there, without naming those that are, as the library itself does."""
+        asked = read_question(query, where=filter).filter.collections
+        there = {collection_to_tag(one.name) for one in self._library.collections()} if asked else set()
+        for name in asked:
+            if collection_to_tag(name) not in there:
+                raise UsageError(f"there is no collection {name!r} in this library")
 
     def _require_sounds(self) -> None:
         state = self._library.state()
