@@ -24,7 +24,7 @@ from openclap.audio.content_hash import content_hash
 from openclap.clap import CLAP
 from openclap.config.checks import check_count
 from openclap.errors import SoundError, UsageError
-from openclap.library.query import Query, embed_query
+from openclap.library.query import Query, embed_query, refuse_silent
 from openclap.library.reachability import is_reachable, nearest_reachable
 from openclap.library.scan import absolute_path, size_and_time
 from openclap.normalization import Vectors, normalize_rows
@@ -70,12 +70,19 @@ class End:
 
 
 def end_of(store: Store, clap: CLAP, sound: Query) -> End:
-    """A sound as an end: with the vector of the library, where it or a copy of it is there."""
+    """A sound as an end: with the vector of the library, where it or a copy of it is there.
+
+    Raises
+    ------
+    EmptySound
+        Nothing is heard in it.
+    """
     if isinstance(sound, os.PathLike):
         file = _file_of(store, absolute_path(sound))
-        vectors = store.tracks([file.path]) if file is not None else {}
-        if file is not None and file.path in vectors:
-            return End(vectors[file.path], file)
+        recording = store.recording(file.path) if file is not None else None
+        if recording is not None:
+            refuse_silent(os.fspath(sound), recording.heard)
+            return End(recording.track, recording.file)
     return End(embed_query(clap, sound))
 
 

@@ -15,11 +15,12 @@ import numpy as np
 import numpy.typing as npt
 
 from openclap.batches import batches
-from openclap.silence import is_heard, track_vector
+from openclap.silence import SILENT_DB, is_heard, track_vector
 from openclap.store.ranking import round_score, sort_rows
 from openclap.store.records import File, Recording, RememberedTags, ScoredWindow, Vectors
 from openclap.store.sqlite.vector_cache import Block
 from openclap.store.validation import (
+    LOWEST_DB,
     UNIT_TOLERANCE,
     BrokenValue,
     validate_file,
@@ -63,6 +64,9 @@ AT_ONCE = 500  # values in one statement
 ROWS_AT_ONCE = 4096
 FILE = "path, size, mtime_ns, hash, seconds, reading"
 TAGGED = f"{FILE}, (SELECT json_group_array(name) FROM (SELECT name FROM tags WHERE file = files.id ORDER BY name))"
+
+# a condition for windows; of a level that cannot be it is true, so that `validate_level` sees it
+HEARD = f"(level IS NULL OR level < {LOWEST_DB} OR level >= {SILENT_DB})"
 
 
 def meta_of(db: sqlite3.Connection, name: str) -> str:
@@ -222,15 +226,18 @@ def restore_tags(db: sqlite3.Connection, number: int, file: File) -> None:
 
 
 def load_scored_windows(
-    db: sqlite3.Connection, ids: npt.NDArray[np.int64], scores: Vectors, width: int
+    db: sqlite3.Connection, ids: npt.NDArray[np.int64], scores: Vectors, width: int, *, heard: bool = False
 ) -> list[ScoredWindow]:
-    """The windows with these ids that are still in the library, best first; ties by path and start."""
+    """The windows with these ids that are still in the library, best first; ties by path and start.
+
+    With `heard`, silent ones are left out. They are not even read: a library may hold thousands with one vector.
+    """
     score_of = dict(zip(ids.tolist(), scores.tolist(), strict=True))
     found = []
     for some in batches(score_of, AT_ONCE):
         for number, path, start, end, vector, level in db.execute(
             "SELECT windows.id, path, start_seconds, end_seconds, embedding, level FROM windows JOIN files"
-            f" ON file = files.id WHERE windows.id IN ({placeholders(some)})",
+            f" ON file = files.id WHERE windows.id IN ({placeholders(some)})" + f" AND {HEARD}" * heard,
             some,
         ):
             if not isinstance(vector, bytes) or len(vector) != 4 * width:
@@ -261,9 +268,9 @@ def best_windows(db: sqlite3.Connection, query: Vectors, keys: Iterable[str | by
         columns = "windows.id, file, embedding, level"
         found = db.execute(f"SELECT {columns} FROM files JOIN windows {of_paths}", some).fetchall()
         scores = validate_scores(matrix_of([blob for _, _, blob, _ in found]) @ query) if found else ()
-        for (window, file, _, level), score in zip(found, scores, strict=True):
-            heard = bool(is_heard(validate_level("a file", level)))
-            one = heard, round_score(float(score)), -window, float(score)
+        heard = is_heard([validate_level("a file", level) for *_, level in found]).tolist()
+        for (window, file, *_), score, sounds in zip(found, scores, heard, strict=True):
+            one = sounds, round_score(float(score)), -window, float(score)
             best[file] = max(best.get(file, one), one)
     ids = np.array([-window for _, _, window, _ in best.values()], np.int64)
     rows = load_scored_windows(db, ids, np.array([score for *_, score in best.values()], np.float32), width)

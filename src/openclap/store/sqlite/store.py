@@ -308,17 +308,18 @@ class SqliteStore(Store):
                 return []
             validate_width(query, cache.width)
             allowed = None if where is None else allowed_mask(db, where)
-            wanted, effort = 2 * k + 10, 1.0
-            while True:  # again, as rows of deleted files, silent and further windows of a file are not hits
-                near = cache.nearest(query, wanted, allowed, effort)
-                rows = load_scored_windows(db, near.ids, validate_scores(near.scores), cache.width)
-                hits = take_best((row for row in rows if not row.silent), k, per_file)
+            wanted, effort, passed = 2 * k + 10, 1.0, 0  # passed: rows of deleted files, and silent ones
+            while True:  # again, as these and further windows of a file are not hits
+                near = cache.nearest(query, wanted + passed, allowed, effort)
+                rows = load_scored_windows(db, near.ids, validate_scores(near.scores), cache.width, heard=True)
+                hits = take_best(rows, k, per_file)
                 enough = len(hits) == k and (
-                    round_score(rows[-1].score) < round_score(hits[-1].score) or wanted > TIED_MOST
+                    round_score(float(near.scores.min())) < round_score(hits[-1].score) or wanted > TIED_MOST
                 )
                 if enough or near.everything:
                     return hits
-                wanted, effort = 4 * wanted, 4 * effort if len(near.ids) < wanted else effort
+                effort = 4 * effort if len(near.ids) < wanted + passed else effort
+                wanted, passed = 4 * wanted, len(near.ids) - len(rows)
 
     @override
     def nearest_in(self, query: Vectors, paths: Iterable[str]) -> list[ScoredWindow]:
