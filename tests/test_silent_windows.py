@@ -184,8 +184,16 @@ def test_silence_is_not_like_anything(library: Library, sounds: Path) -> None:
 
 
 def test_a_silent_query_is_refused(library: Library, client: TestClient, sounds: Path) -> None:
-    """Everything was like it, and surely."""
-    for ask in (library.search, library.moments, lambda sound: library.recommend([sound])):
+    """Everything was like it, and surely; a journey began there."""
+    rain = sounds / "1.wav"
+    asks: list[Callable[[Any], object]] = [
+        library.search,
+        library.moments,
+        lambda sound: library.recommend([sound]),
+        lambda sound: library.journey(sound, rain),
+        lambda sound: library.journey(rain, sound),
+    ]
+    for ask in asks:
         with pytest.raises(EmptySound, match="nothing is heard in it"):
             ask(sounds / "heavy rain.wav")
     answer = client.post("/v1/search", files={"audio": (sounds / "heavy rain.wav").read_bytes()})

@@ -26,10 +26,11 @@ from openclap.store import (
     records,
 )
 from openclap.store.lance import indexes
-from openclap.store.sqlite import cached_vectors, codes, vector_cache
+from openclap.store.sqlite import cached_vectors, codes, compare, vector_cache
 from openclap.store.sqlite import store as store_module
 from openclap.store.sqlite.filters import allowed_mask
 from openclap.store.sqlite.vector_cache import VectorCache
+from openclap.store.validation import validate_level
 
 E = 16
 MAKER = {"model": "small", "fingerprint": "0123456789abcdef", "embedding": E}
@@ -153,6 +154,24 @@ def test_silent_windows_are_not_near(opened: Opened) -> None:
     assert held is not None
     assert np.array_equal(held.levels, levels)
     assert store.check() == []
+
+
+def test_silent_windows_that_are_nearest_are_not_read(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Thousands of windows of digital silence, all with one vector, were read again and again: 4 s, and 250 MB."""
+    store = opened()
+    loud = recording("/loud.wav", 40)
+    silence = np.tile(query(), (60, 1))
+    quiet = replace(recording("/silent.wav", 60), embedding=silence, level=np.full(60, -120, np.float32))
+    store.put([loud, quiet])
+    read: list[int] = []
+
+    def count(path: str, level: float | None) -> float:
+        read.append(1)
+        return validate_level(path, level)
+
+    monkeypatch.setattr(compare, "validate_level", count)
+    same(store.nearest(query(), 10, per_file=False), brute([loud], query(), 10, per_file=False))
+    assert len(read) <= 40
 
 
 def test_the_vector_of_each_recording_as_a_whole(opened: Opened) -> None:

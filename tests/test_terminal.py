@@ -125,7 +125,7 @@ def test_numbers_of_results(text: str, numbers: list[int]) -> None:
     assert play.parse_numbers(text, 4) == numbers
 
 
-@pytest.mark.parametrize("text", ["0", "x", "", "3-1", "1..2", "-1"])
+@pytest.mark.parametrize("text", ["0", "x", "", "3-1", "1..2", "-1", "1-" + 5000 * "9"])
 def test_what_is_no_number_is_told_before_anything_is_searched(text: str) -> None:
     done = CliRunner().invoke(app, ["search", "rain", f"--play={text}", "--library", "/nowhere"])
     assert isinstance(done.exception, UsageError)

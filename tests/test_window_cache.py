@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sqlite3
+import zipfile
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -219,6 +222,56 @@ def test_what_is_damaged_is_made_again(place: Path, damage: str) -> None:
     cache.put("one", arrays(2))
     cache.put("one", arrays(2))
     assert (cache.get("one") or {})["number"][0] == 2
+
+
+def npz(header: bytes) -> bytes:
+    """An .npz of one array with this header, and without numbers."""
+    saved = io.BytesIO()
+    with zipfile.ZipFile(saved, "w") as file:
+        file.writestr(
+            "number.npy", b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header if header else b"none"
+        )
+    return saved.getvalue()
+
+
+def npy() -> bytes:
+    saved = io.BytesIO()
+    np.save(saved, np.zeros(3))
+    return saved.getvalue()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "text",
+        1,
+        npy(),
+        npz(b""),
+        npz(b"{'descr':'<f4','fortran_order':False,'shape':(10000000000000,)}\n"),
+        npz(b"{'descr':'<f4','fortran_order':False,'shape':(("),
+    ],
+    ids=["text", "number", "npy", "no array", "huge", "header"],
+)
+def test_what_is_no_entry_at_all_is_made_again(place: Path, content: Any) -> None:
+    """They raised whatever reading them raises."""
+    ArrayCache(0, 10**6, place).put("one", arrays(1))
+    with closing(sqlite3.connect(place)) as file, file:
+        file.execute("UPDATE arrays SET content = ?", (content,))
+    cache = ArrayCache(0, 10**6, place)
+    assert cache.get("one") is None
+    cache.put("one", arrays(2))
+    assert (cache.get("one") or {})["number"][0] == 2
+
+
+def test_an_entry_is_read_while_another_process_writes(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An hour after its last use it was not, as that use could not be noted."""
+    monkeypatch.setattr("openclap.array_cache.PATIENCE", 0.01)
+    ArrayCache(0, 10**6, place).put("one", arrays(1))
+    with closing(sqlite3.connect(place)) as file, file:
+        file.execute("UPDATE arrays SET used = 0")
+    with closing(sqlite3.connect(place, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        assert ArrayCache(0, 10**6, place).get("one") is not None
 
 
 def test_a_disk_that_cannot_be_used_is_no_cache(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
@@ -33,7 +34,17 @@ TOUCHED = 3600.0  # seconds after which a use is noted again
 LEFT = 0.9  # of the bytes, when older entries had to go
 ENTRY = 200  # bytes that an entry takes beside its arrays
 LARGEST = 0.25  # of the bytes, for one entry
-DAMAGED = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
+DAMAGED = (
+    OSError,
+    ValueError,
+    KeyError,
+    EOFError,
+    RuntimeError,
+    MemoryError,
+    zipfile.BadZipFile,
+    zlib.error,
+    TokenError,
+)  # what reading an .npz of any content raises
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS arrays (key TEXT PRIMARY KEY, used REAL NOT NULL, bytes INTEGER NOT NULL, content BLOB NOT NULL);
 CREATE INDEX IF NOT EXISTS by_use ON arrays (used, bytes);
@@ -96,21 +107,22 @@ class ArrayCache:
     # -- disk --------------------------------------------------------------------------------------------
 
     def _read(self, key: str) -> Arrays | None:
-        def find(file: sqlite3.Connection) -> bytes | None:
+        def find(file: sqlite3.Connection) -> Any:
             row = file.execute("SELECT content, used FROM arrays WHERE key = ?", (key,)).fetchone()
             if row is not None and abs(time.time() - row[1]) > TOUCHED:
-                file.execute("UPDATE arrays SET used = ? WHERE key = ?", (time.time(), key))
-            return None if row is None else bytes(row[0])
+                with contextlib.suppress(
+                    sqlite3.OperationalError
+                ):  # it is read all the same, where nothing can be written
+                    file.execute("UPDATE arrays SET used = ? WHERE key = ?", (time.time(), key))
+            return None if row is None else row[0]
 
         content = self._transact(find)
         if content is None:
             return None
-        try:
-            with np.load(io.BytesIO(content), allow_pickle=False) as saved:
-                return {name: saved[name] for name in saved.files}
-        except DAMAGED:
+        arrays = _load(content)
+        if arrays is None:
             self._transact(lambda file: file.execute("DELETE FROM arrays WHERE key = ?", (key,)))
-            return None
+        return arrays
 
     def _write(self, key: str, arrays: Arrays) -> None:
         if self._file is None or _size(arrays) > LARGEST * self._disk:
@@ -155,6 +167,16 @@ class ArrayCache:
             with contextlib.suppress(OSError):
                 self._file.unlink()
             return None
+
+
+def _load(content: Any) -> Arrays | None:
+    """The arrays of an entry; None where it is damaged."""
+    try:
+        saved = np.load(io.BytesIO(content), allow_pickle=False) if isinstance(content, bytes) else None
+        arrays = {name: saved[name] for name in saved.files} if isinstance(saved, np.lib.npyio.NpzFile) else {}
+    except DAMAGED:
+        return None
+    return arrays if arrays and all(isinstance(array, np.ndarray) for array in arrays.values()) else None
 
 
 def _size(arrays: Arrays) -> int:

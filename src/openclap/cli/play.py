@@ -35,7 +35,7 @@ PLAYERS = (
     ("mpv", "--no-video", "--really-quiet"),
 )
 UNHEARD = "audio open failed"  # ffplay says this and leaves with 0
-NUMBERS = re.compile(r"(\d+)(?:\s*[-–]\s*(\d+))?")
+NUMBERS = re.compile(r"(\d{1,9})(?:\s*[-–]\s*(\d{1,9}))?")
 
 
 def parse_numbers(text: str, count: int) -> list[int]:

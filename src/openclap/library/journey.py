@@ -70,14 +70,19 @@ class End:
 
 
 def end_of(store: Store, clap: CLAP, sound: Query) -> End:
-    """A sound as an end: with the vector of the library, where it or a copy of it is there; refused where it is silent."""
+    """A sound as an end: with the vector of the library, where it or a copy of it is there.
+
+    Raises
+    ------
+    EmptySound
+        Nothing is heard in it.
+    """
     if isinstance(sound, os.PathLike):
         file = _file_of(store, absolute_path(sound))
-        for recording in store.recordings([file.path]) if file is not None else ():
-            refuse_silent(recording.file.path, recording.heard)
-        vectors = store.tracks([file.path]) if file is not None else {}
-        if file is not None and file.path in vectors:
-            return End(vectors[file.path], file)
+        recording = store.recording(file.path) if file is not None else None
+        if recording is not None:
+            refuse_silent(os.fspath(sound), recording.heard)
+            return End(recording.track, recording.file)
     return End(embed_query(clap, sound))
 
 

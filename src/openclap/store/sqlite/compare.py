@@ -16,7 +16,7 @@ from openclap.batches import batches
 from openclap.silence import is_heard
 from openclap.store.ranking import DIGITS, sort_rows, take_best
 from openclap.store.records import ScoredWindow, Vectors
-from openclap.store.sqlite.rows import AT_ONCE, key_to_path, matrix_of, placeholders, width_of
+from openclap.store.sqlite.rows import AT_ONCE, HEARD, key_to_path, matrix_of, placeholders, width_of
 from openclap.store.sqlite.vector_cache import SAME, NearestRows
 from openclap.store.validation import (
     UNIT_TOLERANCE,
@@ -60,7 +60,8 @@ def find_best(
     compared, upto, least = 0, 2 * k + 10, -math.inf  # the last: the estimate that is usual for the last of the best
     while compared < min(upto, len(near.ids)):
         some = slice(compared, upto)
-        heard += [row for row in _compare(db, near.ids[some], query, near.scores[some]) if not row.silent]
+        found = _compare(db, near.ids[some], query, near.scores[some], heard=True)
+        heard += [row for row in found if not row.silent]
         heard.sort(key=lambda row: row.order)
         compared = min(upto, len(near.ids))
         best = _first_of(heard, k, per_file)
@@ -88,13 +89,21 @@ def best_windows(db: sqlite3.Connection, query: Vectors, keys: Iterable[str | by
 
 
 def _compare(
-    db: sqlite3.Connection, ids: npt.NDArray[np.int64], query: Vectors, estimates: Vectors | None = None
+    db: sqlite3.Connection,
+    ids: npt.NDArray[np.int64],
+    query: Vectors,
+    estimates: Vectors | None = None,
+    *,
+    heard: bool = False,
 ) -> list[_Compared]:
-    """Compare a unit vector (E,) with those of the windows that are still in the library, in no order."""
+    """Compare a unit vector (E,) with those of the windows that are still in the library, in no order.
+
+    With `heard`, silent ones are left out. They are not even read: a library may hold thousands with one vector.
+    """
     estimate_of = dict(zip(ids.tolist(), [0.0] * len(ids) if estimates is None else estimates.tolist(), strict=True))
     rows: list[Any] = []
     for some in batches(estimate_of, AT_ONCE):
-        which = f"WHERE id IN ({placeholders(some)})"
+        which = f"WHERE id IN ({placeholders(some)})" + f" AND {HEARD}" * heard
         rows += db.execute(f"SELECT id, file, start_seconds, end_seconds, embedding, level FROM windows {which}", some)
     vectors = matrix_of([row[4] for row in rows], len(query))
     if not (np.abs(np.einsum("ij,ij->i", vectors, vectors) - 1) < 2 * UNIT_TOLERANCE).all():

@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 
 from openclap.batches import batches
-from openclap.silence import track_vector
+from openclap.silence import SILENT_DB, track_vector
 from openclap.store.records import File, Recording, RememberedTags, Vectors
 from openclap.store.sqlite.vector_cache import Block
 from openclap.store.validation import (
+    LOWEST_DB,
     UNIT_TOLERANCE,
     BrokenValue,
     validate_file,
@@ -58,6 +59,9 @@ AT_ONCE = 500  # values in one statement
 ROWS_AT_ONCE = 4096
 FILE = "path, size, mtime_ns, hash, seconds, reading"
 TAGGED = f"{FILE}, (SELECT json_group_array(name) FROM (SELECT name FROM tags WHERE file = files.id ORDER BY name))"
+
+# a condition for windows; of a level that cannot be it is true, so that `validate_level` sees it
+HEARD = f"(level IS NULL OR level < {LOWEST_DB} OR level >= {SILENT_DB})"
 
 
 def meta_of(db: sqlite3.Connection, name: str) -> str:
