@@ -14,6 +14,7 @@ import threading
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -37,7 +38,7 @@ from openclap.errors import (
 )
 from openclap.library import Library
 from openclap.page import classify, holdings, match, model, moments, search
-from openclap.page.blocks import SESSIONS, TABS, make_page, mount_page
+from openclap.page.blocks import SESSIONS, TABS, _place_asked_for, make_page, mount_page
 from openclap.page.desk import Desk
 from openclap.page.examples import LONG_WORDS, QUERIES, SINGLE
 from openclap.page.filling import Filling, fill, folders_in
@@ -428,6 +429,26 @@ def test_what_users_write_stays_text() -> None:
     assert not set("<>{}$`\"'") & set(shown)
     spans = [(0.0, 1.0, nasty)]
     assert "<img" not in waveform(np.zeros((4, 2), np.float32), 2.0, spans, alt=nasty)
+
+
+@pytest.mark.parametrize(
+    ("asked", "selected", "shown"),
+    [
+        ({"place": "live", "lang": "zh"}, "watch", {"watch"}),
+        ({"place": "teach"}, "teach", {"teach"}),
+        ({"place": "recording"}, "match", {"model", "match", "classify", "describe", "moments"}),
+        ({"place": "recording", "tool": "moments"}, "moments", {"model", "match", "classify", "describe", "moments"}),
+        ({"place": "recording", "tool": "teach"}, "match", {"model", "match", "classify", "describe", "moments"}),
+        ({"place": "none"}, None, None),
+        ({}, None, None),
+    ],
+)
+def test_a_place_shows_its_tabs_alone(asked: dict[str, str], selected: str | None, shown: set[str] | None) -> None:
+    """The front end shows a part of this page in a frame."""
+    first, *tabs = _place_asked_for(SimpleNamespace(query_params=asked))
+    assert first.get("selected") == selected
+    if shown is not None:
+        assert {name for (_, name), tab in zip(TABS, tabs, strict=True) if tab["visible"]} == shown
 
 
 def test_pictures_by_hand() -> None:

@@ -103,12 +103,13 @@ def test_uploaded_in_each_way(app: FastAPI, dog: bytes) -> None:
 def test_what_is_answered_is_what_the_sound_itself_is_answered(app: FastAPI, dog: bytes) -> None:
     async def ask(client: httpx.AsyncClient) -> None:
         id = await uploaded(client, dog)
-        for route, body in (
-            ("classify", {"labels": ["dog bark", "rain"]}),
-            ("match", {"texts": ["a dog", "rain"]}),
-            ("describe", {"timeline": True, "labels": ["dog bark", "rain"]}),
-            ("moments", {"query": "a dog barking"}),
-        ):
+        bodies: dict[str, dict[str, Any]] = {
+            "classify": {"labels": ["dog bark", "rain"]},
+            "match": {"texts": ["a dog", "rain"]},
+            "describe": {"timeline": True, "labels": ["dog bark", "rain"]},
+            "moments": {"query": "a dog barking"},
+        }
+        for route, body in bodies.items():
             fields = {**body, "labels": ", ".join(body["labels"])} if "labels" in body else body
             given = (await client.post(f"/v1/{route}", data=fields, files={"audio": ("a.wav", dog)})).json()
             answers = [(await client.post(f"/v1/{route}", json={**body, "recording": id})).json() for _ in range(2)]
@@ -301,7 +302,7 @@ def test_a_sound_of_the_library(app: FastAPI, dog: bytes, monkeypatch: pytest.Mo
 
 def test_they_are_forgotten(tmp_path: Path, dog: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
-    monkeypatch.setattr(recordings_module.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr("openclap.serve.recordings.time.monotonic", lambda: now[0])
     kept = Recordings(ServeSettings(recordings_bytes=2 * len(dog) + 100))
 
     def add() -> recordings_module.Recording:

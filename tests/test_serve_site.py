@@ -16,8 +16,9 @@ import pytest
 from fastapi import FastAPI, Request
 
 from openclap import CLAP
-from openclap.errors import UnknownModel
+from openclap.errors import ModelError, UnknownModel
 from openclap.serve import site
+from openclap.serve.engine import Engine
 from openclap.serve.settings import ServeSettings
 from openclap.serve.site import WebPage, create_site
 
@@ -46,6 +47,7 @@ class Desk:
 
     def __init__(self) -> None:
         self.used: list[str] = []
+        self.load_elsewhere: Callable[[str], CLAP] | None = None
 
     def use(self, clap: CLAP, name: str) -> None:
         self.used.append(name)
@@ -79,7 +81,7 @@ def test_the_front_end_is_answered_before_the_model_is_there(
     clap: CLAP, static: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The page waited for gradio, and for the model, before its first byte."""
-    go_on, load = threading.Event(), site.Engine
+    go_on, load = threading.Event(), Engine
 
     def slow(*args: Any, **options: Any) -> Any:
         assert go_on.wait(20)
@@ -159,7 +161,7 @@ def test_the_studio_lies_below_and_is_framed_by_its_own_page_alone(clap: CLAP, s
 
 def test_another_model_takes_the_place_of_the_first(clap: CLAP, static: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The first one answers until the other is there, and what cannot be loaded changes nothing."""
-    engine, go_on, desk = site.Engine, threading.Event(), Desk()
+    go_on, desk = threading.Event(), Desk()
     closed: list[str] = []
 
     def load(settings: ServeSettings, **options: Any) -> Any:
@@ -167,9 +169,14 @@ def test_another_model_takes_the_place_of_the_first(clap: CLAP, static: Path, mo
             raise UnknownModel("'broken' is not a model")
         if settings.model == "mini-3":
             assert go_on.wait(20)
-        made = engine(settings, **{**options, "clap": clap})
+        made = Engine(settings, **{**options, "clap": clap})
         close = made.close
-        monkeypatch.setattr(made, "close", lambda: (closed.append(settings.model), close()))
+
+        def closing() -> None:
+            closed.append(settings.model)
+            close()
+
+        monkeypatch.setattr(made, "close", closing)
         return made
 
     monkeypatch.setattr(site, "Engine", load)
@@ -196,10 +203,15 @@ def test_another_model_takes_the_place_of_the_first(clap: CLAP, static: Path, mo
             while not closed:
                 await asyncio.sleep(0.01)
             assert closed == ["mini"]
-        assert closed == ["mini", "mini-3"]
+            assert desk.load_elsewhere is not None  # a choice in the studio is a choice for all of the page
+            assert await asyncio.to_thread(desk.load_elsewhere, "mini") is clap
+            assert (await client.get("/v1/page")).json()["model"] == {"name": "mini", "state": "ready"}
+            with pytest.raises(ModelError, match="'broken' is not a model"):
+                await asyncio.to_thread(desk.load_elsewhere, "broken")
+        assert closed == ["mini", "mini-3", "mini"]
 
     asyncio.run(ask())
-    assert desk.used[-1] == "mini-3"
+    assert desk.used[-2:] == ["mini-3", "mini"]
 
 
 def test_strangers_load_no_model(clap: CLAP, static: Path) -> None:

@@ -95,6 +95,7 @@ class Desk:
         self._loader = ThreadPoolExecutor(1, "openclap-page-load")
         self._first, self._examples = threading.Lock(), threading.Lock()
         self._model_thread = 0
+        self.load_elsewhere: Callable[[str], CLAP] | None = None  # where the server's model is the page's
         self.indexing = threading.Lock()
         self.closing = threading.Event()  # what takes long ends with what is finished
         # by what they are called: where they lie on the server is nobody's business
@@ -235,6 +236,8 @@ class Desk:
         return self.loaded
 
     def _read(self, name: str) -> CLAP:
+        if self.load_elsewhere is not None:
+            return self.load_elsewhere(name)
         clap = CLAP.from_pretrained(name, device=self.settings.device, threads=self.settings.threads)
         clap.encode_text("a sound")  # what is wrong with it is told now
         return clap

@@ -79,7 +79,7 @@ def spectrogram_between(recording: Recording, start: float, end: float, width: i
 def _waves(recording: Recording, rate: int, start: float, end: float) -> Iterator[Wave]:
     """The samples of a span, block by block; silence where there is nothing."""
     left = max(1, round((end - start) * rate))
-    with closing(stream_from(recording.path, rate, start, block_seconds=BLOCK_SECONDS)) as blocks:
+    with closing(stream_from(recording.sound, rate, start, block_seconds=BLOCK_SECONDS)) as blocks:
         for block in blocks:
             yield block[:left]
             left -= len(block)

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import os
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import PurePath
 from typing import Any, TypeVar
 
@@ -31,11 +28,9 @@ from openclap.serve.wav_content import wav_content
 
 __all__ = ["add_recording_routes"]
 
-T = TypeVar("T")
 Q = TypeVar("Q", bound=PictureQuery)
 
 PIECE = 1 << 20  # bytes that are written at once
-DRAWERS = 2  # threads that draw
 KINDS = {  # of an export: the format of `describe.formats`, and the media type
     "csv": (".csv", "text/csv"),
     "json": (".json", "application/json"),
@@ -56,19 +51,59 @@ FAULTS: dict[int | str, dict[str, Any]] = {
 }
 
 
+BYTES = {"type": "string", "format": "binary"}
+UPLOAD: dict[str, Any] = {
+    "parameters": [{"name": "name", "in": "query", "schema": {"type": "string"}, "description": "Of bare bytes"}],
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/octet-stream": {"schema": BYTES},
+            "multipart/form-data": {"schema": {"type": "object", "properties": {"file": BYTES}, "required": ["file"]}},
+            "application/json": {"schema": RecordingFromLibrary.model_json_schema()},
+        },
+    },
+}
+AUDIO: dict[str, Any] = {
+    "parameters": [
+        {"name": "as", "in": "query", "schema": {"enum": ["wav"]}, "description": "Decoded"},
+        {"name": "download", "in": "query", "schema": {"type": "boolean"}, "description": "To be saved"},
+    ]
+}
+
+
 def add_recording_routes(router: APIRouter, engine: Engine, recordings: Recordings) -> None:
     """Add them to the routes of an engine."""
     api = _RecordingRoutes(engine, recordings)
     one = "/v1/recordings/{id}"
-    for path, method, does, answer in (
-        ("/v1/recordings", "POST", api.upload, RecordingResponse),
-        (one, "GET", api.tell, RecordingResponse),
-        (f"{one}/audio", "GET", api.send_audio, None),
-        (f"{one}/peaks", "GET", api.draw_peaks, PeaksOfRecording),
-        (f"{one}/spectrogram", "GET", api.draw_spectrogram, None),
-        ("/v1/export", "POST", api.export, None),
+    span = ("start", "end")
+    for path, method, does, answer, extra in (
+        ("/v1/recordings", "POST", api.upload, RecordingResponse, UPLOAD),
+        (one, "GET", api.tell, RecordingResponse, {}),
+        (f"{one}/audio", "GET", api.send_audio, None, AUDIO),
+        (f"{one}/peaks", "GET", api.draw_peaks, PeaksOfRecording, _parameters(*span, "count")),
+        (f"{one}/spectrogram", "GET", api.draw_spectrogram, None, _parameters(*span, "width", "height")),
+        ("/v1/export", "POST", api.export, None, _export_body()),
     ):
-        router.add_api_route(path, does, methods=[method], response_model=answer, responses=FAULTS, tags=["recordings"])
+        router.add_api_route(
+            path,
+            does,
+            methods=[method],
+            response_model=answer,
+            responses=FAULTS,
+            tags=["recordings"],
+            openapi_extra=extra,
+        )
+
+
+def _export_body() -> dict[str, Any]:
+    schema = ExportSpansRequest.model_json_schema()
+    schema["properties"]["spans"]["items"] = schema.pop("$defs")["ExportSpan"]
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+
+
+def _parameters(*names: str) -> dict[str, Any]:
+    known = PictureQuery.model_json_schema()["properties"]
+    return {"parameters": [{"name": name, "in": "query", "schema": known[name]} for name in names]}
 
 
 class _RecordingRoutes:
@@ -76,7 +111,6 @@ class _RecordingRoutes:
 
     def __init__(self, engine: Engine, recordings: Recordings) -> None:
         self._engine, self._recordings = engine, recordings
-        self._drawers = ThreadPoolExecutor(DRAWERS, "openclap-draw")
 
     async def upload(self, request: HttpRequest) -> Response:
         """Upload a recording once, to ask about it by its id: a form's `file`, the bytes themselves with `?name=`, or the `path` of a sound of the library in JSON."""
@@ -116,7 +150,7 @@ class _RecordingRoutes:
         """The waveform from `start` to `end`: the loudest of each of `count` parts, 0 to 255, in base64."""
         found, asked = self._recordings.get(id), _read_query(request, PictureQuery)
         start, end = _span(found, asked)
-        peaks = await self._draw(found, lambda: peaks_between(found, start, end, asked.count))
+        peaks = await self._recordings.draw(found, lambda: peaks_between(found, start, end, asked.count))
         answer = PeaksOfRecording(peaks=base64.b64encode(peaks.tobytes()).decode())
         return Response(answer.model_dump_json(), media_type="application/json")
 
@@ -125,7 +159,7 @@ class _RecordingRoutes:
         found, asked = self._recordings.get(id), _read_query(request, PictureQuery)
         start, end = _span(found, asked)
         size = asked.width, asked.height
-        picture = await self._draw(found, lambda: spectrogram_between(found, start, end, *size))
+        picture = await self._recordings.draw(found, lambda: spectrogram_between(found, start, end, *size))
         return Response(picture, media_type="image/png", headers={"Cache-Control": "private, max-age=3600"})
 
     async def export(self, request: HttpRequest) -> Response:
@@ -142,13 +176,6 @@ class _RecordingRoutes:
         return Response(text, media_type=f"{kind}; charset=utf-8", headers=headers)
 
     # -- inside ----------------------------------------------------------------------------------------
-
-    async def _draw(self, recording: Recording, draw: Callable[[], T]) -> T:
-        def hold() -> T:
-            with self._recordings.hold(recording):
-                return draw()
-
-        return await asyncio.get_running_loop().run_in_executor(self._drawers, hold)
 
     async def _read_form(self, request: HttpRequest, upload: Upload) -> str:
         """The one file of a form; its size counts while it comes."""

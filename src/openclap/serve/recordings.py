@@ -10,6 +10,7 @@ go first that were not used for a while. All of them go with the server.
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import shutil
 import tempfile
@@ -17,15 +18,16 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from openclap.audio.decode_limits import limit
+from openclap.audio.decode_limits import DecodingStopped, limit
 from openclap.audio.levels import is_silent
 from openclap.audio.load import duration
 from openclap.audio.peaks import peaks
@@ -36,7 +38,10 @@ from openclap.serve.settings import ServeSettings
 
 __all__ = ["Recording", "Recordings"]
 
+T = TypeVar("T")
+
 ID_BYTES = 24
+DRAWERS = 2  # threads that draw
 NAME_CHARACTERS = 200
 IDLE = 600.0  # seconds after the last use, from which on a recording makes room for another
 COARSE = 1 << 15  # parts of the waveform that is remembered; closer looks are decoded
@@ -52,6 +57,12 @@ class Recording:
         How it is asked for, what it is called, where it lies.
     size, seconds, tracks, silent
         What is known of it.
+    used
+        When it was last used.
+    closing
+        Set when the server ends: nothing more is decoded.
+    in_use
+        How many use it now.
     """
 
     id: str
@@ -62,17 +73,23 @@ class Recording:
     tracks: list[TrackFacts]
     silent: bool
     used: float
+    closing: threading.Event
     in_use: int = 0
     _drawn: dict[str, npt.NDArray[np.generic]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
+    @property
+    def sound(self) -> Any:
+        """The sound, which is decoded until the server ends."""
+        return limit(self.path, stop=self.closing)
+
     def waveform(self) -> npt.NDArray[np.uint8]:
         """The loudest of each of many parts of it (`COARSE`,), computed once."""
-        return self._once("waveform", lambda: peaks(self.path, COARSE))  # type: ignore[return-value]
+        return self._once("waveform", lambda: peaks(self.sound, COARSE))  # type: ignore[return-value]
 
     def spectrogram(self) -> npt.NDArray[np.float32]:
         """Its pooled mel spectrogram in dB (columns, 96), computed once."""
-        return self._once("spectrogram", lambda: spectrogram(self.path)[0])  # type: ignore[return-value]
+        return self._once("spectrogram", lambda: spectrogram(self.sound)[0])  # type: ignore[return-value]
 
     def _once(self, name: str, make: Callable[[], npt.NDArray[np.generic]]) -> npt.NDArray[np.generic]:
         with self._lock:  # who comes second waits, and decodes nothing
@@ -88,7 +105,8 @@ class Recordings:
         self._settings = settings
         self._kept: dict[str, Recording] = {}
         self._coming = 0  # bytes of uploads that are on their way
-        self._lock = threading.Lock()
+        self._lock, self._closing = threading.Lock(), threading.Event()
+        self._drawers = ThreadPoolExecutor(DRAWERS, "openclap-draw")
         self._folder: Path | None = None
         self._remove: Callable[[], object] = lambda: None
 
@@ -168,6 +186,7 @@ class Recordings:
                 tracks=list_tracks(path),
                 silent=is_silent(sound),
                 used=time.monotonic(),
+                closing=self._closing,
             )
         except SoundError as error:
             raise type(error)(name, error.cause) from None
@@ -187,8 +206,28 @@ class Recordings:
                 recording.in_use -= 1
                 recording.used = time.monotonic()
 
+    async def draw(self, recording: Recording, draw: Callable[[], T]) -> T:
+        """Draw one of them in a thread, a few at a time.
+
+        Raises
+        ------
+        RequestRefused
+            The server is going down.
+        """
+
+        def held() -> T:
+            with self.hold(recording):
+                return draw()
+
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._drawers, held)
+        except DecodingStopped:
+            raise RequestRefused("the server is going down", 503, "going_down") from None
+
     def close(self) -> None:
         """Forget all of them."""
+        self._closing.set()
+        self._drawers.shutdown(cancel_futures=True)
         with self._lock:
             self._kept.clear()
         self._remove()

@@ -21,7 +21,7 @@ from starlette.responses import RedirectResponse
 
 from openclap.checkpoints.presets import find_preset
 from openclap.clap import CLAP
-from openclap.errors import RequestRefused
+from openclap.errors import ModelError, RequestRefused
 from openclap.http.app import new_app, protect
 from openclap.http.error_responses import error_response
 from openclap.http.headers import Receive, Scope, Send
@@ -60,7 +60,7 @@ class WebPage:
         The folder of the built front end.
     mount
         Hangs the studio on an application, with a model that is loaded → an object whose `use(clap, name)` is told of
-        another one.
+        another one; `load_elsewhere`, set on it, loads the one that a visitor of the studio wants.
     models
         Names of models that may be loaded where visitors may manage; None, any Hub id and files below `roots`.
     ahead
@@ -102,6 +102,7 @@ class _Site:
         self._static = StaticFiles(page.static, settings.frames)
         self._models = Models(self._load, settings.model, self._loaded)
         self._desk: Any = None  # of the studio, once it is made
+        self._loop: asyncio.AbstractEventLoop | None = None  # of the server
         self.app = app = new_app(openapi_url=None, lifespan=self._live, redirect_slashes=False)
         self._first = self._load(settings.model, clap) if wait else None
         self._wait = False  # models that are loaded later need not have made the library
@@ -122,6 +123,7 @@ class _Site:
 
     @asynccontextmanager
     async def _live(self, app: FastAPI) -> AsyncIterator[None]:
+        self._loop = asyncio.get_running_loop()
         if self._first is not None:
             self._models.take(self._first)
         else:
@@ -168,7 +170,27 @@ class _Site:
         model = self._models.now
         assert model is not None, "the studio is made once there is a model"
         self._desk = self._page.mount(pages, model.engine.clap)
+        if self._settings.manage:  # one model for all of the page; else a visitor's choice is the studio's alone
+            self._desk.load_elsewhere = self._load_for_the_studio
         self._loaded(self._models.now or model)  # another one may have come meanwhile
+
+    def _load_for_the_studio(self, name: str) -> CLAP:
+        """Let another model answer, for a thread of the studio that waits → the model.
+
+        Raises
+        ------
+        ModelError
+            It cannot be loaded.
+        """
+
+        async def load() -> CLAP:
+            await asyncio.shield(self._models.load(name))
+            if self._models.fault or self._models.now is None:
+                raise ModelError(self._models.fault)
+            return self._models.now.engine.clap
+
+        assert self._loop is not None
+        return asyncio.run_coroutine_threadsafe(load(), self._loop).result()
 
     # -- requests ----------------------------------------------------------------------------------------
 
@@ -206,7 +228,7 @@ class _Site:
         name = _title(models.wanted) if models.is_loading or now is None else _title(now.engine.settings.model)
         state = "loading" if models.is_loading else "none" if now is None else "ready"
         return {
-            "model": {"name": name, "state": state, **({"error": models.fault} if models.fault else {})},
+            "model": {"name": name, "state": state, **({"error": models.fault} if state == "none" else {})},
             "models": [_title(one) for one in self._loadable()] if self._settings.manage else [],
             "any_model": self._settings.manage and page.models is None,
             "languages": LANGUAGES,
