@@ -43,6 +43,7 @@ from openclap.serve.batched_embedder import CHUNK, BatchedEmbedder, Clips
 from openclap.serve.batching import BatchQueue
 from openclap.serve.descriptions import DescribeResult, describe_sound
 from openclap.serve.library_files import LibraryFiles
+from openclap.serve.library_indexing import LibraryIndexing
 from openclap.serve.library_view import LibraryView
 from openclap.serve.settings import ServeSettings
 from openclap.serve.text_embedder import QueuedTextEmbedder, TemplatedText
@@ -128,6 +129,8 @@ class Engine:
                 view = LibraryView(settings.library, cast(CLAP, self.embedder), settings.roots)
                 self._views.append((BatchQueue(name, lambda calls: [call() for call in calls]), view))
         self.files = None if settings.library is None else LibraryFiles(settings)
+        if self.files is not None:
+            self.indexing = LibraryIndexing(settings, cast(CLAP, self.embedder), self.files.chosen)
         self.queues: tuple[BatchQueue[Any, Any], ...] = (
             *([] if self.files is None else [self.files.queue]),
             *(queue for queue, _ in self._views),
@@ -259,6 +262,8 @@ class Engine:
 
     def close(self) -> None:
         """Finish the jobs that were accepted, then stop the threads and close the library."""
+        if self.files is not None:
+            self.indexing.close()
         for pool in (self._decoders, self._waiters):
             pool.shutdown()
         for queue in self.queues:
