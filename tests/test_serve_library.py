@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import csv
 import io
+import json
 import os
 import shutil
+import threading
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
 import numpy as np
 import pytest
 import soundfile as sf
@@ -21,6 +23,7 @@ from fastapi.testclient import TestClient
 from server_for_tests import encoded
 
 from openclap import CLAP, Library
+from openclap.library.uploads import safe_name
 from openclap.serve.app import create_app
 from openclap.serve.settings import ServeSettings
 
@@ -80,7 +83,7 @@ def answer(client: TestClient, place: str, /, **params: Any) -> dict[str, Any]:
     return dict(found.json())
 
 
-def refused(found: httpx.Response, status: int, code: str) -> str:
+def refused(found: Any, status: int, code: str) -> str:
     assert found.status_code == status, found.text
     error = found.json()["error"]
     assert error["code"] == code
@@ -194,7 +197,7 @@ def test_a_sound_is_sent_by_parts(shelf: Shelf) -> None:
     assert whole.headers["x-content-type-options"] == "nosniff"
     tag = whole.headers["etag"]
 
-    def part(range: str, **headers: str) -> httpx.Response:
+    def part(range: str, **headers: str) -> Any:
         return shelf.public.get(place, params=asked, headers={"Range": range, **headers})
 
     for range, first, end in (("bytes=0-9", 0, 10), ("bytes=100-", 100, len(data)), ("bytes=-7", len(data) - 7, len(data)), (f"bytes=5-{10**9}", 5, len(data))):  # fmt: skip
@@ -268,7 +271,7 @@ def test_what_has_changed_is_withheld(shelf: Shelf) -> None:
 # -- as one file --------------------------------------------------------------------------------------
 
 
-def export(client: TestClient, kind: str, *paths: str) -> httpx.Response:
+def export(client: TestClient, kind: str, *paths: str) -> Any:
     got = client.post("/v1/library/export", json={"paths": paths, "format": kind})
     assert got.status_code == 200, got.text
     assert got.headers["content-disposition"].startswith(f'attachment; filename="openclap.{kind}"')
@@ -329,3 +332,115 @@ def test_the_owner_tags(shelf: Shelf) -> None:
 def test_visitors_change_nothing(shelf: Shelf) -> None:
     got = shelf.public.post("/v1/library/tags", json={"paths": ["Drums/KickDrum_2.wav"], "add": ["x"]})
     assert "owner" in refused(got, 403, "not_allowed")
+
+
+# -- filling it ---------------------------------------------------------------------------------------
+
+
+@dataclass
+class Fresh:
+    """The owner's service with a library that is empty at first, and its folders."""
+
+    client: TestClient
+    root: Path
+    uploads: Path
+
+
+@pytest.fixture(scope="module")
+def fresh(tmp_path_factory: pytest.TempPathFactory, clap: CLAP) -> Iterator[Fresh]:
+    folder = tmp_path_factory.mktemp("fresh")
+    (folder / "sounds" / "Animals" / "Birds").mkdir(parents=True)
+    (folder / "sounds" / ".hidden").mkdir()
+    (folder / "other").mkdir()
+    (folder / "other" / "secret.wav").write_bytes(encoded(tone(0.2), RATE))
+    (folder / "sounds" / "link").symlink_to(folder / "other")
+    for i, name in enumerate(("Animals/dog.wav", "Animals/Birds/owl.wav")):
+        (folder / "sounds" / name).write_bytes(encoded(tone(0.3 + i / 10), RATE))
+    (folder / "sounds" / "Animals" / "broken.wav").write_bytes(b"RIFF")
+    settings = ServeSettings(
+        library=str(folder / "library"), roots=(folder / "sounds", folder / "uploads"), uploads=folder / "uploads",
+        manage=True, upload_bytes=200_000, kept_bytes=300_000,
+    )  # fmt: skip
+    with TestClient(create_app(settings, clap=clap), base_url="http://localhost") as client:
+        yield Fresh(client, folder / "sounds", folder / "uploads")
+
+
+def index(fresh: Fresh, **request: Any) -> list[dict[str, Any]]:
+    got = fresh.client.post("/v1/library/index", **request)
+    assert got.status_code == 200, got.text
+    assert got.headers["content-type"] == "application/x-ndjson"
+    return [json.loads(line) for line in got.text.splitlines()]
+
+
+def test_folders_to_choose_from(fresh: Fresh, shelf: Shelf) -> None:
+    assert answer(fresh.client, "")["roots"] == ["sounds"]
+    assert answer(fresh.client, "/folders") == {"folders": ["sounds"]}
+    assert answer(fresh.client, "/folders", inside="sounds") == {"folders": ["sounds/Animals"]}
+    assert answer(fresh.client, "/folders", inside="sounds/Animals") == {"folders": ["sounds/Animals/Birds"]}
+    for inside in ("sounds/..", "sounds/link", "other", "/", "sounds/../other", "sounds/\0", "sounds/Animals/dog.wav"):
+        refused(fresh.client.get("/v1/library/folders", params={"inside": inside}), 404, "folder_not_found")
+        refused(fresh.client.post("/v1/library/index", json={"folder": inside}), 404, "folder_not_found")
+    refused(shelf.public.get("/v1/library/folders"), 403, "not_allowed")
+    refused(shelf.public.post("/v1/library/index", json={"folder": "sounds"}), 403, "not_allowed")
+    refused(shelf.public.post("/v1/library/index", files={"files": b"x"}), 403, "not_allowed")
+
+
+def test_a_folder_is_indexed_step_by_step(fresh: Fresh) -> None:
+    *steps, report = index(fresh, json={"folder": "sounds/Animals"})
+    assert steps[-1] == {"done": 3, "total": 3}
+    assert (report["added"] + report["unchanged"], len(report["failed"])) == (2, 1)
+    assert report["failed"][0]["path"] == "Animals/broken.wav"
+    assert str(fresh.root.parent) not in json.dumps(report)
+    assert {"dog.wav", "owl.wav"} <= set(names(fresh.client))
+    (error,) = index(fresh, json={"folder": "sounds"})[-1:]  # it holds a link that leads outside
+    assert error["error"]["code"] == "withheld_sound"
+
+
+def test_uploads_are_kept_and_indexed(fresh: Fresh) -> None:
+    data = encoded(tone(0.4, pitch=700), RATE)
+    files = [("files", (name, data)) for name in ("Pack/kick.wav", "../../evil.wav", "kick.wav")]
+    report = index(fresh, files=[*files, ("files", ("note.txt", b"no sound"))])[-1]
+    assert [one["path"] for one in report["failed"]] == ["note.txt"]
+    kept = {str(path.relative_to(fresh.uploads)) for path in fresh.uploads.rglob("*") if path.is_file()}
+    assert kept == {"Pack/kick.wav", "evil.wav", "kick.wav"}
+    again = index(fresh, files=files[2:] * 2)[-1]
+    assert (again["added"], again["unchanged"]) == (0, 1)
+    other = index(fresh, files=[("files", ("kick.wav", encoded(tone(0.2), RATE)))])[-1]
+    assert other["added"] == 1
+    assert (fresh.uploads / "kick_2.wav").is_file()
+    sound = next(one for one in answer(fresh.client, "/files", text="kick 2")["files"])
+    assert sound["playable"]
+    large = encoded(tone(7), RATE)
+    refused(fresh.client.post("/v1/library/index", files={"files": ("long.wav", large)}), 413, "body_too_large")
+    refused(fresh.client.post("/v1/library/index", files={}, data={}), 400, "invalid_request")
+
+
+def test_one_run_at_a_time_which_ends_when_nobody_listens(fresh: Fresh) -> None:
+    indexing = fresh.client.app.state.engine.indexing  # type: ignore[attr-defined]
+
+    async def follow() -> None:
+        lines = indexing.index_folder("sounds/Animals")
+        refused(fresh.client.post("/v1/library/index", json={"folder": "sounds/Animals"}), 409, "busy")
+        assert set(json.loads(await anext(lines))) == {"done", "total"}
+        await lines.aclose()
+        assert indexing.run.stop.is_set()
+
+    held = threading.Event()
+    indexing._thread.submit(held.wait)
+    threading.Timer(0.5, held.set).start()
+    asyncio.run(follow())
+    done = index_when_free(fresh)
+    assert done["added"] + done["unchanged"] == 2
+
+
+def index_when_free(fresh: Fresh) -> dict[str, Any]:
+    fresh.client.app.state.engine.indexing._thread.submit(lambda: None).result()  # type: ignore[attr-defined]
+    return index(fresh, json={"folder": "sounds/Animals"})[-1]
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [("a/../b.wav", "a/b.wav"), ("/etc/passwd", "etc/passwd"), ("C:\\x\\y.wav", "C_/x/y.wav"), ("...", "sound"), ("\0\n.wav", "__.wav"), (".hidden.wav", "hidden.wav"), ("é" * 200 + ".wav", "é" * 73 + ".wav")],
+)  # fmt: skip
+def test_names_of_uploads_lead_nowhere(name: str, kept: str) -> None:
+    assert safe_name(name) == Path(kept)

@@ -115,6 +115,29 @@ def test_a_new_store_is_empty_and_makes_nothing(opened: Opened, tmp_path: Path) 
     assert list(tmp_path.iterdir()) == []
 
 
+def test_it_says_whether_it_has_changed(opened: Opened) -> None:
+    """Lists of a million files are made anew only then."""
+    store, other = opened(), opened()
+    states = [store.state()]
+    assert store.path_bounds() == []
+    odd = os.fsdecode(b"/z/caf\xe9.wav")
+    changes: tuple[Callable[[], object], ...] = (
+        lambda: store.put([recording("/b/a.wav"), recording("/b/é.wav"), recording(odd)]),
+        lambda: store.tag(["/b/a.wav"], ["bird"]),
+        lambda: other.tag(["/b/a.wav"], ["dog"]),
+        lambda: other.put([recording("/a.wav")]),
+        lambda: store.untag(["/b/a.wav"], ["bird"]),
+    )
+    for change in changes:
+        assert store.state() == states[-1]
+        change()
+        assert store.state() not in states
+        states.append(store.state())
+    ends = store.path_bounds()
+    assert {"/a.wav", odd} <= set(ends)
+    assert all(min(ends) <= file.path <= max(ends) for file in store.files())
+
+
 def test_the_first_maker_stays(opened: Opened) -> None:
     assert opened().claim(MAKER) == MAKER
     assert opened().claim({**MAKER, "model": "other"}) == MAKER

@@ -204,6 +204,7 @@ def _run(
     # where files of the library are read from by whoever asks; where nothing is named, wherever they lie
     roots = (*_as_list(given.pop("roots", ())), _uploads_folder())
     keys = (*_as_list(given.pop("keys", ())), *read_keys(keys_file))
+    given.setdefault("uploads", _uploads_folder())
     settings = ServeSettings(**given, roots=roots if len(roots) > 1 else (), keys=keys)
     if settings_of_page is None:
         run_server(lambda: create_app(settings), settings, listening=tell)

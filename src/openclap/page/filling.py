@@ -5,9 +5,7 @@ Knows nothing of gradio.
 
 from __future__ import annotations
 
-import filecmp
 import os
-import shutil
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -15,10 +13,10 @@ from concurrent.futures import wait
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from openclap.atomic_write import atomic_write
 from openclap.library import Library
 from openclap.library.safe_open import open_without_links, resolve_folder
 from openclap.library.scan import absolute_path, find_sounds
+from openclap.library.uploads import keep_upload
 from openclap.page.desk import Desk
 from openclap.page.jobs import Job
 from openclap.page.strings import Told
@@ -96,21 +94,12 @@ def keep(desk: Desk, files: Sequence[str], visitor: str) -> list[Path]:
 
 
 def _kept(file: Path, folder: Path) -> Path:
-    name = file.name.lstrip(".") or "sound"
-    for number in range(1, 10_000):
-        place = folder / (name if number == 1 else f"{Path(name).stem}_{number}{Path(name).suffix}")
-        if os.path.lexists(place):
-            if not place.is_symlink() and filecmp.cmp(file, place, shallow=False):
-                return place
-            continue
-        with (
-            open_without_links(resolve_folder(file), name) as given,
-            atomic_write(place) as part,
-            part.open("wb") as copy,
-        ):
-            shutil.copyfileobj(given, copy)
-        return place
-    raise Told("error.full")
+    name = Path(file.name.lstrip(".") or "sound")
+    with open_without_links(resolve_folder(file), file.name) as given:
+        found = keep_upload(given, name, folder)
+    if found is None:
+        raise Told("error.full")
+    return found[0]
 
 
 def _chosen(desk: Desk, folder: str | None, files: Sequence[str], visitor: str) -> list[Path]:

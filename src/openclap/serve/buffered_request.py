@@ -1,7 +1,8 @@
-"""The body of a request, read before the application is asked, and whether its client still waits."""
+"""The body of a request, read before the application is asked or handed on, and whether its client still waits."""
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
 
@@ -10,7 +11,7 @@ from starlette.datastructures import Headers
 from openclap.errors import RequestRefused
 from openclap.http.headers import Message, Receive, Scope
 
-__all__ = ["BufferedRequest"]
+__all__ = ["BufferedRequest", "StreamedRequest"]
 
 
 class BufferedRequest:
@@ -88,3 +89,36 @@ class BufferedRequest:
         message = await self._receive()
         self.gone = self.gone or message["type"] == "http.disconnect"
         return message
+
+
+class StreamedRequest(BufferedRequest):
+    """A request whose body is handed on as it comes, for uploads that are written to the disk."""
+
+    def __init__(self, receive: Receive, most: int) -> None:
+        super().__init__(receive, most)
+        self._size, self._ended = 0, asyncio.Event()
+
+    async def read(self) -> AsyncIterator[int]:
+        """Read nothing: there is nothing to wait for before the application is asked."""
+        return
+        yield 0
+
+    async def receive(self) -> Message:
+        """Give the application the next part of the body.
+
+        Raises
+        ------
+        RequestRefused
+            It is larger than it may be.
+        """
+        message = await self._next()
+        self._size += len(message.get("body", b""))
+        self._check_size(self._size)
+        if not message.get("more_body", False):
+            self._ended.set()
+        return message
+
+    async def wait_for_disconnect(self) -> None:
+        """Return when the client has gone, after its body or in it."""
+        await self._ended.wait()
+        await super().wait_for_disconnect()

@@ -42,6 +42,7 @@ from openclap.serve.batched_embedder import CHUNK, BatchedEmbedder, Clips
 from openclap.serve.batching import BatchQueue
 from openclap.serve.descriptions import DescribeResult, describe_sound
 from openclap.serve.library_files import LibraryFiles
+from openclap.serve.library_indexing import LibraryIndexing
 from openclap.serve.library_view import LibraryView
 from openclap.serve.progress import Progress
 from openclap.serve.settings import ServeSettings
@@ -118,6 +119,8 @@ class Engine:
                 raise
             self._mismatch = error
         self.files = None if settings.library is None else LibraryFiles(settings)
+        if self.files is not None:
+            self.indexing = LibraryIndexing(settings, cast(CLAP, self.embedder), self.files.chosen)
         self.queues: tuple[BatchQueue[Any, Any], ...] = (
             *([] if self.files is None else [self.files.queue]),
             *(queue for queue, _ in self._views),
@@ -256,6 +259,8 @@ class Engine:
 
     def close(self) -> None:
         """Finish the jobs that were accepted, then stop the threads and close the library."""
+        if self.files is not None:
+            self.indexing.close()
         for pool in (self._decoders, self._waiters):
             pool.shutdown()
         for queue in self.queues:

@@ -82,7 +82,7 @@ class LibraryFiles:
         self.roots = [root for root in settings.roots if root not in uploads]
         self._own = uploads
         self._named = bool(settings.roots)
-        self.served = ServedFiles(self.roots, own=uploads)
+        self.chosen = self.served = ServedFiles(self.roots, own=uploads)  # what may be indexed, and what is handed out
         self._peaks = ArrayCache(PEAKS_MEMORY, PEAKS_DISK, user_cache_path("openclap") / "peaks.sqlite")
         self.queue: BatchQueue[Callable[[], Any], Any] = BatchQueue("library", lambda calls: [call() for call in calls])
         self._readers = ThreadPoolExecutor(READERS, "openclap-read")

@@ -12,6 +12,7 @@ from fastapi import APIRouter, Response
 from fastapi import Request as HttpRequest
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ValidationError
+from starlette.requests import ClientDisconnect
 
 from openclap.errors import RequestRefused
 from openclap.library.listing import ListedFile
@@ -28,6 +29,9 @@ from openclap.serve.library_schemas import (
     FacetsResponse,
     FilesQuery,
     FilesResponse,
+    FoldersQuery,
+    FoldersResponse,
+    IndexRequest,
     LibraryResponse,
     PeaksQuery,
     PeaksResponse,
@@ -54,9 +58,22 @@ FAULTS: dict[int | str, dict[str, Any]] = {
     }.items()
 }
 SOUND = {"content": {"audio/*": {"schema": {"type": "string", "format": "binary"}}}}
+LINES = "application/x-ndjson"
+MOST_UPLOADS = 1000  # files of a request
 PART: dict[int | str, dict[str, Any]] = {
     206: {"description": "A part of it, as Range asked"},
     416: {"description": "There is no such part"},
+}
+
+
+UPLOADS = {
+    "multipart/form-data": {
+        "schema": {
+            "type": "object",
+            "properties": {"files": {"type": "array", "items": {"type": "string", "format": "binary"}}},
+            "required": ["files"],
+        }
+    }
 }
 
 
@@ -68,6 +85,7 @@ def add_library_routes(router: APIRouter, engine: Engine) -> None:
         ("/files", FilesQuery, FilesResponse, api.list_files),
         ("/facets", FacetsQuery, FacetsResponse, api.count_facets),
         ("/peaks", PeaksQuery, PeaksResponse, api.draw_peaks),
+        ("/folders", FoldersQuery, FoldersResponse, api.list_folders),
     ):
         extra = {} if query is None else {"parameters": parameters_of(query)}
         router.add_api_route(
@@ -85,8 +103,10 @@ def add_library_routes(router: APIRouter, engine: Engine) -> None:
     for path, schema, model, change in (
         ("/tags", TagsRequest, TagsResponse, api.change_tags),
         ("/export", ExportRequest, None, api.export),
+        ("/index", IndexRequest, None, api.index),
     ):
-        body = {"required": True, "content": {"application/json": {"schema": schema.model_json_schema()}}}
+        content: dict[str, Any] = {"application/json": {"schema": schema.model_json_schema()}}
+        body = {"required": True, "content": content if schema is not IndexRequest else {**content, **UPLOADS}}
         router.add_api_route(
             f"/v1/library{path}", change, methods=["POST"], response_model=model, responses=FAULTS, tags=["library"], openapi_extra={"requestBody": body}
         )  # fmt: skip
@@ -165,6 +185,34 @@ class _LibraryRoutes:
             text = export_playlist(listed, absolute=self._settings.manage)
             return Response(text, 200, headers, "audio/x-mpegurl; charset=utf-8")
         return Response(export_csv(listed), 200, headers, "text/csv; charset=utf-8")
+
+    async def list_folders(self, request: HttpRequest) -> Response:
+        """The folders of this machine that may be indexed, for the owner."""
+        asked = read_query(request, FoldersQuery)
+        self._files.require_manager()
+        indexing = self._engine.indexing
+        return _json(FoldersResponse(folders=await self._files.read(lambda: indexing.folders(asked.inside))))
+
+    async def index(self, request: HttpRequest) -> Response:
+        """Index a folder, or uploads, for the owner: a line a step, `{"done", "total"}`, the last one is the report.
+
+        Closing the request stops it; what is finished stays in the library.
+        """
+        self._files.require_manager()
+        indexing = self._engine.indexing
+        if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
+            asked = await read_request(request, IndexRequest, self._settings)
+            lines = await self._files.read(lambda: indexing.index_folder(asked.folder))
+            return StreamingResponse(lines, media_type=LINES)
+        try:
+            async with request.form(max_files=MOST_UPLOADS, max_fields=0) as form:
+                given = [
+                    (one.filename or "sound", one.file) for one in form.getlist("files") if not isinstance(one, str)
+                ]
+                lines = await self._files.read(lambda: indexing.index_uploads(given))
+        except ClientDisconnect:
+            return Response(status_code=499)
+        return StreamingResponse(lines, media_type=LINES)
 
     async def _sounds(self, files: Sequence[ListedFile]) -> list[Sound]:
         reasons = await self._files.why_not_played(files)

@@ -17,6 +17,9 @@ __all__ = [
     "FacetsResponse",
     "FilesQuery",
     "FilesResponse",
+    "FoldersQuery",
+    "FoldersResponse",
+    "IndexRequest",
     "LibraryResponse",
     "PeaksQuery",
     "PeaksResponse",
@@ -133,6 +136,30 @@ class ExportRequest(Request):
         Literal["zip", "m3u8", "csv"],
         Field(description="zip: the files themselves; m3u8: a playlist of them; csv: what is known of them."),
     ] = "zip"
+
+
+class IndexRequest(Request):
+    """A folder of the server to index; uploads are files of a form instead, called `files`."""
+
+    sounds = ()
+
+    folder: Annotated[Name, Field(description="As GET /v1/library/folders names it.")]
+
+
+class FoldersQuery(Request):
+    """Where to look for folders."""
+
+    sounds = ()
+
+    inside: Annotated[
+        str, Field(max_length=4096, description="A folder as it was named before; none, the first ones.")
+    ] = ""
+
+
+class FoldersResponse(BaseModel):
+    """Folders that you may index."""
+
+    folders: list[str]
 
 
 class LibraryResponse(BaseModel):

@@ -21,17 +21,20 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 
+from starlette.datastructures import Headers
+
 from openclap.errors import RequestRefused
 from openclap.http.error_responses import error_response
 from openclap.http.headers import App, Message, Receive, Scope, Send
 from openclap.http.proxy import client_key, route_path
 from openclap.plurals import count_noun
-from openclap.serve.buffered_request import BufferedRequest
+from openclap.serve.buffered_request import BufferedRequest, StreamedRequest
 from openclap.serve.metrics import Metrics
 from openclap.serve.settings import ServeSettings
 
 __all__ = ["Limits", "Shares"]
 
+UPLOADS = ("/v1/library/index",)  # forms whose files are written to the disk as they come
 LIBRARY, AUDIO = "/v1/library", "/v1/library/audio"
 RECORDINGS, PLAYED = "/v1/recordings", "/audio"  # an upload goes to the disk as it comes; what is played is never whole
 UPLOADS = 8  # at once
@@ -135,7 +138,12 @@ class Limits:
     async def _pass_request(self, scope: Scope, receive: Receive, send: Send, client: str) -> None:
         """Answer a request that computes, or refuse it with 413, 429 or 504."""
         seconds, begun = self._settings.request_seconds, time.monotonic()
-        request = BufferedRequest(receive, self._settings.body_bytes)
+        is_upload = route_path(scope) in UPLOADS and _is_form(scope)
+        request: BufferedRequest = (
+            StreamedRequest(receive, self._settings.upload_bytes)
+            if is_upload
+            else BufferedRequest(receive, self._settings.body_bytes)
+        )
         try:
             request.check_announced(scope)
             self._check_places(client)
@@ -145,7 +153,8 @@ class Limits:
                 )
             if not request.gone:
                 self._check_places(client)
-                await self._work(request, scope, send, client, begun + seconds - time.monotonic())
+                left = None if is_upload else begun + seconds - time.monotonic()  # who sends slowly is hung up on
+                await self._work(request, scope, send, client, left)
         except RequestRefused as refusal:
             await error_response(refusal, scope)(scope, receive, send)
         finally:
@@ -160,8 +169,10 @@ class Limits:
             if not has_room:
                 raise self._busy()
 
-    async def _work(self, request: BufferedRequest, scope: Scope, send: Send, client: str, seconds: float) -> None:
-        """Let the application answer a whole request, until the time is up or the client has gone."""
+    async def _work(
+        self, request: BufferedRequest, scope: Scope, send: Send, client: str, seconds: float | None
+    ) -> None:
+        """Let the application answer a request, until the time is up or the client has gone."""
         self.accepted += 1
         self.requests.take(client)
         has_begun = is_stream = False
@@ -208,7 +219,13 @@ def _computes(scope: Scope) -> bool:
     return reads or (scope["method"] == "POST" and path.startswith("/v1/"))
 
 
-async def _first_of(seconds: float, *doing: Awaitable[None], goes_on: Callable[[], bool] = lambda: False) -> bool:
+def _is_form(scope: Scope) -> bool:
+    return Headers(scope=scope).get("content-type", "").lower().startswith("multipart/form-data")
+
+
+async def _first_of(
+    seconds: float | None, *doing: Awaitable[None], goes_on: Callable[[], bool] = lambda: False
+) -> bool:
     """Wait for the first of several tasks → whether one was done in time; the others are cancelled and awaited.
 
     Time does not count where, at its end, it `goes_on`.
