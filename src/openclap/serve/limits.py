@@ -37,7 +37,7 @@ __all__ = ["Limits", "Shares"]
 UPLOADS = ("/v1/library/index",)  # forms whose files are written to the disk as they come
 LIBRARY, AUDIO = "/v1/library", "/v1/library/audio"
 RECORDINGS, PLAYED = "/v1/recordings", "/audio"  # an upload goes to the disk as it comes; what is played is never whole
-UPLOADS = 8  # at once
+MOST_UPLOADS = 8  # recordings at once
 RESERVED = 8  # of so many places one is for a client that has none
 
 
@@ -88,7 +88,7 @@ class Limits:
         self.requests, self.sockets, self.memory = map(
             Shares, (settings.queue, settings.sockets, settings.memory_bytes)
         )
-        self.uploads = Shares(UPLOADS)
+        self.uploads = Shares(MOST_UPLOADS)
         self.accepted = self.answered = 0
         metrics.in_work.set_function(lambda: self.requests.taken)
         metrics.sockets.set_function(lambda: self.sockets.taken)
