@@ -175,6 +175,13 @@ def test_tags_are_put_on_and_taken_off_what_is_chosen(library: Library, tmp_path
         library.tag("collection:x", rain)
 
 
+@pytest.mark.parametrize("verb", ["tag", "untag", "collect", "uncollect"])
+def test_files_that_nobody_has_named_are_told_with_the_option(verb: str) -> None:
+    """It spoke of paths and a filter, and not of --all."""
+    done = CliRunner().invoke(app, ["library", verb, "wet"])
+    assert str(done.exception) == "say which files: give paths or a filter, or --all"
+
+
 def test_the_service_names_no_collections(clap: CLAP, place: Path, tmp_path: Path) -> None:
     """`in:` of a query listed those of the library to whoever asked; by its field, a slip found nothing, without a word."""
     library = opened(clap, place, tmp_path)

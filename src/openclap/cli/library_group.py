@@ -154,6 +154,7 @@ def tag(
     as_json: Json = False,
 ) -> None:
     """Put a tag on files, on folders, or on what filters let pass."""
+    _require_choice(paths, everything, filter)
     done = _open(library).tag(word, paths or None, everything=everything, filter=filter)
     _show_change(done, f"tagged {word}", as_json)
 
@@ -168,6 +169,7 @@ def untag(
     as_json: Json = False,
 ) -> None:
     """Take a tag off files, on the disk or not; off what is remembered of them, too."""
+    _require_choice(paths, everything, filter)
     done = _open(library).untag(word, paths or None, everything=everything, filter=filter)
     _show_change(done, f"no longer tagged {word}", as_json)
 
@@ -192,6 +194,7 @@ def collect(
     as_json: Json = False,
 ) -> None:
     """Put files into a collection, which is made where it is missing."""
+    _require_choice(paths, everything, filter)
     done = _open(library).collect(name, paths or None, everything=everything, filter=filter)
     _show_change(done, f"put into the collection {name}", as_json)
 
@@ -206,6 +209,7 @@ def uncollect(
     as_json: Json = False,
 ) -> None:
     """Take files out of a collection; nothing else happens to them."""
+    _require_choice(paths, everything, filter)
     done = _open(library).uncollect(name, paths or None, everything=everything, filter=filter)
     _show_change(done, f"taken out of the collection {name}", as_json)
 
@@ -256,6 +260,12 @@ def _open(library: str | None) -> Library:
     from openclap.library import Library
 
     return Library.open(library or default_library())
+
+
+def _require_choice(paths: list[str] | None, everything: bool, filter: SearchFilter) -> None:
+    """Refuse to change tags or collections of files that nobody has named."""
+    if not paths and not everything and filter == SearchFilter():
+        raise UsageError("say which files: give paths or a filter, or --all")
 
 
 def _show_facts(found: dict[str, Any], as_json: bool) -> None:
