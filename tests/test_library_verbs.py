@@ -6,7 +6,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -151,6 +151,22 @@ def test_what_is_missing_is_forgotten_without_its_folder(library: Library, tmp_p
     assert len(listed(library)) == 5
     assert library.forget(tags=["field"], paths=tmp_path / "disk").files == 2
     assert (tmp_path / "disk" / "wind" / "0.wav").exists()
+
+
+def test_an_empty_path_is_not_the_present_folder(
+    library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a variable that was never set: `library forget "$OLD"` forgot all that lay here."""
+    monkeypatch.chdir(tmp_path)
+    asks: list[Callable[[], object]] = [
+        lambda: library.forget(""),
+        lambda: library.tag("x", ["", "disk"]),
+        lambda: library.relocate("", "new"),
+        lambda: library.relocate("disk", ""),
+    ]
+    for do in asks:
+        with pytest.raises(UsageError, match="a path is empty"):
+            do()
 
 
 def test_tags_are_put_on_and_taken_off_what_is_chosen(library: Library, tmp_path: Path) -> None:
@@ -300,6 +316,8 @@ def test_the_verbs_of_a_library(library: Library, clap: CLAP, tmp_path: Path, mo
     assert "the library holds nothing at disk/never.wav" in done.stderr
     assert ask(library, "library", "tag", "wet", "--path", "*/rain/*").stdout == "4 files tagged wet\n"
     assert ask(library, "library", "untag", "wet", "disk/rain/0.wav").stdout == "1 file no longer tagged wet\n"
+    assert ask(library, "library", "tag", "\x1b[1mwet", "disk/rain/0.wav").stdout == "1 file tagged \\x1b[1mwet\n"
+    assert ask(library, "library", "untag", "\x1b[1mwet", "--all").exit_code == 0
     assert [json.loads(line) for line in ask(library, "library", "collections", "--json").stdout.splitlines()] == [{"name": "trailer", "files": 2}]  # fmt: skip
     shown = ask(library, "library", "list", "--collection", "trailer", "-o", "trailer.txt").stdout
     assert "2 files" in shown

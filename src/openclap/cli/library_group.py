@@ -138,7 +138,7 @@ def relocate(
     if as_json:
         emit([done.to_dict()])
     else:
-        print(f"{count_noun(done.moved, 'file')} {'would be' if dry_run else 'now'} at {short(new)}")
+        print(plain(f"{count_noun(done.moved, 'file')} {'would be' if dry_run else 'now'} at {short(new)}"))
         _show_unmoved(done)
     if done.missing or done.changed:
         raise typer.Exit(1)
@@ -289,7 +289,7 @@ def _show_change(done: LibraryChange, what: str, as_json: bool) -> None:
     if as_json:
         emit([done.to_dict()])
     else:
-        print(f"{count_noun(done.files, 'file')} {what}")
+        print(plain(f"{count_noun(done.files, 'file')} {what}"))
     if done.unknown:
         print_error(f"the library holds nothing at {', '.join(map(short, done.unknown))}")
         raise typer.Exit(1)

@@ -114,6 +114,7 @@ class LibraryContents:
         UsageError
             The library holds nothing at `old`, or none of it is at `new`.
         """
+        _refuse_empty_paths([old, new])
         return relocate(self._store, absolute_path(old), absolute_path(new), dry_run=dry_run, progress=progress)
 
     def state(self) -> StoreState:
@@ -299,7 +300,17 @@ def count_folders(files: Iterable[LibraryFile]) -> list[LibraryFolder]:
 
 def _within(paths: Paths | None, options: FilterKeywords) -> FilterKeywords:
     """The keywords of a filter with its paths among them."""
-    return options if paths is None else {**options, "within": list_paths(paths)}
+    if paths is None:
+        return options
+    within = list_paths(paths)
+    _refuse_empty_paths(within)
+    return {**options, "within": within}
+
+
+def _refuse_empty_paths(paths: Iterable[str | os.PathLike[str]]) -> None:
+    """Refuse an empty path, as of a variable of a shell that was never set: it would be the present folder."""
+    if "" in map(os.fspath, paths):
+        raise UsageError("a path is empty; give a file or a folder, as . for the present one")
 
 
 def _is_paths_alone(where: SearchFilter) -> bool:
