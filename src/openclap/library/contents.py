@@ -309,7 +309,7 @@ def _within(paths: Paths | None, options: FilterKeywords) -> FilterKeywords:
 
 def _refuse_empty_paths(paths: Iterable[str | os.PathLike[str]]) -> None:
     """Refuse an empty path, as of a variable of a shell that was never set: it would be the present folder."""
-    if "" in map(os.fspath, paths):
+    if any(os.fspath(path) == "" for path in paths):
         raise UsageError("a path is empty; give a file or a folder, as . for the present one")
 
 
