@@ -109,6 +109,21 @@ def test_several_questions_are_one_look(clap: Any, recording: Path, mini: CLAP) 
         assert as_numbers(some) == as_numbers(moments_in(mini, recording, query, 2, fine=False))
 
 
+def test_of_a_steady_tone_only_a_part_gets_the_closer_look(mini: CLAP, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of its windows tie, and all were looked into."""
+    looked: list[tuple[float, float]] = []
+    fine = WindowCache.fine_windows
+
+    def count(self: WindowCache, clap: Any, sound: Any, spans: Any, known: Any = None) -> Any:
+        looked.extend(spans)
+        return fine(self, clap, sound, spans, known)
+
+    monkeypatch.setattr(WindowCache, "fine_windows", count)
+    tone = np.tile(np.sin(np.arange(8_000) * 0.25 * np.pi).astype(np.float32), 60)  # each second is the same
+    moments_in(mini, (tone, 8_000), "a siren", 1, cache=WindowCache())
+    assert sum(end - start for start, end in looked) < 30
+
+
 def test_a_recording_of_one_sample_has_one_moment(mini: CLAP) -> None:
     """It is shorter than the millisecond in which finer windows are counted."""
     (moment,) = moments_in(mini, (np.full(1, 0.5, np.float32), 8_000), "a click", cache=WindowCache())

@@ -44,11 +44,9 @@ class Result:
         return asdict(self)  # type: ignore[call-overload]
 
 
-def _without_false(values: dict[str, Any], name: str) -> dict[str, Any]:
-    """Remove a value that most results do not have, where it is empty or False."""
-    if not values[name]:
-        del values[name]
-    return values
+def _without_false(values: dict[str, Any], *names: str) -> dict[str, Any]:
+    """Remove values that most results do not have, where they are empty or False."""
+    return {name: value for name, value in values.items() if value or name not in names}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -187,7 +185,7 @@ class Hit(Result):
     missing
         The file cannot be reached now; in the JSON where it is true.
     unlikely
-        Relevance, or confidence where there is none, lies below the model's threshold; not in the JSON.
+        Relevance, or confidence where there is none, lies below the model's threshold; in the JSON where it is true.
     relevance
         How well the file fits by its sound and its names together, in [0, 1]; None, and not in the JSON, where sound
         alone was asked.
@@ -211,16 +209,16 @@ class Hit(Result):
 
     @property
     def verdict(self) -> Literal["sure", "maybe", "unlikely"]:
-        """What is shown first, in a word; not in the JSON."""
+        """What is shown first, in a word: `unlikely`, "sure" from 0.7 on, else "maybe"; not in the JSON."""
         shown = self.relevance if self.relevance is not None else self.confidence
         return "unlikely" if self.unlikely else "sure" if shown is not None and shown >= SURE else "maybe"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, each where the class says it is in the JSON."""
-        values = {name: value for name, value in asdict(self).items() if name != "unlikely"}
+        values = asdict(self)
         if self.relevance is None:
             del values["relevance"], values["named"]
-        return _without_false(_without_false(values, "missing"), "silent")
+        return _without_false(values, "missing", "silent", "unlikely")
 
 
 @dataclass(frozen=True)
@@ -240,9 +238,8 @@ class Moment(Result):
     unlikely: bool = False
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, `missing` only where the file is, `unlikely` never."""
-        values = {name: value for name, value in asdict(self).items() if name != "unlikely"}
-        return _without_false(values, "missing")
+        """Plain values, `missing` and `unlikely` only where they are true."""
+        return _without_false(asdict(self), "missing", "unlikely")
 
 
 @dataclass(frozen=True)

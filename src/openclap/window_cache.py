@@ -185,11 +185,12 @@ def user_cache() -> WindowCache:
     said = os.environ.get("OPENCLAP_WINDOW_CACHE", "").strip()
     try:
         disk = int(float(said) * MEGABYTE) if said else DISK_BYTES
-        assert disk >= 0
-    except (ValueError, OverflowError, AssertionError):
+    except (ValueError, OverflowError):
+        disk = -1
+    if disk < 0:
         raise UsageError(
             f"OPENCLAP_WINDOW_CACHE is {said!r}; give the megabytes that windows of recordings may take, 0 to keep none"
-        ) from None
+        )
     file = user_cache_path("openclap") / "windows.sqlite"
     with _lock:
         if (file, disk) not in _caches:

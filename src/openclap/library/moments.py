@@ -154,7 +154,10 @@ class _Look:
         score = self.scores(windows)
         short = bool((windows.end - windows.start).max() <= FINE_WINDOW + 1e-6)
         count = max(FEWEST, LOOKED_INTO * k) if short else max(FEW_LONG, round(CANDIDATES * len(score)))
-        chosen = score >= np.sort(score)[-min(len(score), count)]
+        chosen = np.zeros(
+            len(score), np.bool_
+        )  # of equal ones, as in a steady tone, the first: a closer look costs time
+        chosen[np.argsort(-score, kind="stable")[:count]] = True
         if not short:
             chosen |= score >= (score.mean() + score.max()) / 2
         beside = BESIDE if short else 0.0
