@@ -83,10 +83,10 @@ def test_of_filters_it_says_which(place: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("verb", ["search", "moments"])
-def test_of_facts_and_words_in_quotes_it_says_which(place: Path, verb: str) -> None:
+@pytest.mark.parametrize("verb", [["search"], ["moments"], ["recommend", "--like"]])
+def test_of_facts_and_words_in_quotes_it_says_which(place: Path, verb: list[str]) -> None:
     """ "There is no other sound than what was given", it said, though the query asked for what no file is."""
-    code, told = run(place, verb, 'rain artist:Nobody "night owl"')
+    code, told = run(place, *verb, 'rain artist:Nobody "night owl"')
     assert code == 0
     assert 'none of the 2 sounds of the library passes "night owl" and artist:Nobody; ask for less' in told
 

@@ -18,7 +18,15 @@ from openclap.cli.options import (
     Verbs,
 )
 from openclap.cli.play import Play
-from openclap.cli.search import Count, WithinPaths, open_library, require_playlist, sound_or_words, title_of
+from openclap.cli.search import (
+    Count,
+    WithinPaths,
+    open_library,
+    require_playlist,
+    sound_or_words,
+    title_of,
+    what_passes,
+)
 from openclap.errors import UsageError
 from openclap.options import SearchFilter
 
@@ -60,7 +68,7 @@ def recommend(
     hits = collection.recommend(likes, unlikes, k, variety=variety, filter=filter, missing=missing)
     if output is not None:
         write_hits(hits, output, collection)
-    show_hits(hits, f"like {title_of(likes)}", as_json, collection, filter, play)
+    show_hits(hits, f"like {title_of(likes)}", as_json, collection, what_passes(likes, filter), play)
 
 
 VERBS: Verbs = {

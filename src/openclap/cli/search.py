@@ -50,6 +50,7 @@ __all__ = [
     "require_playlist",
     "sound_or_words",
     "title_of",
+    "what_passes",
 ]
 
 WRONG_USE: Any = typer.BadParameter.__base__  # click's error for a command line that it cannot read
@@ -139,7 +140,7 @@ def search(
         if hits and collect is not None:
             done = collection.collect(collect, [hit.path for hit in hits])
             err.print(plain(f"{count_noun(done.files, 'file')} put into the collection {collect}"))
-        show_hits(hits, title, as_json, collection, _what_passes(wanted, filter), play)
+        show_hits(hits, title, as_json, collection, what_passes(wanted, filter), play)
     if failed:
         raise typer.Exit(1)
 
@@ -270,7 +271,7 @@ def _what_to_find(query: str | None, sound: Path | None, detector: str | None, v
     return parts if len(parts) > 1 else parts[0], title_of(parts)
 
 
-def _what_passes(query: Query, filter: SearchFilter) -> SearchFilter:
+def what_passes(query: Query, filter: SearchFilter) -> SearchFilter:
     """A filter with what a query also asks of names and tags."""
     from openclap.library.query import read_question
 
@@ -309,7 +310,7 @@ def _show_library_moments(
     if not any(some or some.left_out for _, some in found):
         from openclap.cli.no_results import why_nothing
 
-        err.print(plain(why_nothing(library, _what_passes(wanted[0][0], filter))))
+        err.print(plain(why_nothing(library, what_passes(wanted[0][0], filter))))
     show_moments(found, output, as_json, play=play)
     print_left_out(max(some.left_out for _, some in found), "recording")
 
