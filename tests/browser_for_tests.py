@@ -30,7 +30,15 @@ PATIENCE = 30_000  # ms; a busy machine is slow, a broken page never gets there
 
 @contextmanager
 def served(settings: PageSettings) -> Iterator[str]:
-    """A page on a free port of loopback → its address."""
+    """The page that gradio makes, on a free port of loopback → its address."""
+    own = ServerSettings(request_seconds=3)
+    with served_app(make_app(settings, own), own) as url:
+        yield url
+
+
+@contextmanager
+def served_app(app: Any, own: ServerSettings) -> Iterator[str]:
+    """An application on a free port of loopback → its address."""
     import socket
 
     address: list[str] = []
@@ -40,8 +48,7 @@ def served(settings: PageSettings) -> Iterator[str]:
         address.append(url)
         ready.set()
 
-    own = ServerSettings(request_seconds=3)
-    server = Server(make_app(settings, own), own, listening)
+    server = Server(app, own, listening)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [socket.create_server(("127.0.0.1", 0))]})
     thread.start()
     try:
