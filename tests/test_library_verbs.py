@@ -21,6 +21,7 @@ from typer.testing import CliRunner
 from openclap import CLAP, Library
 from openclap.cli.app import app
 from openclap.errors import MissingExtra, UsageError
+from openclap.library import relocation
 from openclap.library.contents import count_folders
 from openclap.library.file_lists import write_list
 from openclap.library.library_results import LibraryChange, Relocation
@@ -176,7 +177,7 @@ def test_tags_are_put_on_and_taken_off_what_is_chosen(library: Library, tmp_path
 def test_collections_are_kept_and_asked_for(clap: CLAP, place: Path, tmp_path: Path) -> None:
     library = opened(clap, place, tmp_path)
     rain = tmp_path / "disk" / "rain"
-    with pytest.raises(UsageError, match="there is no collection 'trailer' in this library; there is none"):
+    with pytest.raises(UsageError, match="there is no collection 'trailer' in this library; it has none yet"):
         library.search("rain", collections=["trailer"])
     assert library.collect("for the  trailer ", [rain / "1.wav", rain / "2.wav"]).files == 2
     library.collect("b", rain / "1.wav")
@@ -190,7 +191,7 @@ def test_collections_are_kept_and_asked_for(clap: CLAP, place: Path, tmp_path: P
     ):
         assert {Path(one.path).name for one in found} == {"1.wav", "2.wav"}
     assert [Path(hit.path).name for hit in library.search("rain in:b", collections=["for the trailer"])] == ["1.wav"]
-    with pytest.raises(UsageError, match="there is no collection 'c' in this library; there are b, for the trailer"):
+    with pytest.raises(UsageError, match="there is no collection 'c' in this library; it has 'b', 'for the trailer'"):
         library.search("rain in:c")
     (rain / "1.wav").rename(rain / "moved.wav")
     library.add(tmp_path / "disk")
@@ -203,7 +204,10 @@ def test_collections_are_kept_and_asked_for(clap: CLAP, place: Path, tmp_path: P
     library.close()
 
 
-def test_a_disk_that_has_another_path_is_relocated(clap: CLAP, place: Path, tmp_path: Path) -> None:
+def test_a_disk_that_has_another_path_is_relocated(
+    clap: CLAP, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relocation, "MOVED_AT_ONCE", 2)
     library = opened(clap, place, tmp_path)
     old, new = tmp_path / "disk", tmp_path / "media" / "new disk"
     library.collect("kept", old / "wind")
@@ -268,7 +272,7 @@ def ask(library: Library, *words: str) -> Any:
 def test_the_verbs_of_a_library(library: Library, clap: CLAP, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     done = ask(library, "library", "collect", "trailer", "disk/wind", "disk/never.wav")
-    assert (done.exit_code, done.stdout) == (1, "2 files in the collection trailer\n")
+    assert (done.exit_code, done.stdout) == (1, "2 files put into the collection trailer\n")
     assert "the library holds nothing at disk/never.wav" in done.stderr
     assert ask(library, "library", "tag", "wet", "--path", "*/rain/*").stdout == "4 files tagged wet\n"
     assert ask(library, "library", "untag", "wet", "disk/rain/0.wav").stdout == "1 file no longer tagged wet\n"
@@ -308,7 +312,7 @@ def test_what_a_search_finds_is_collected(library: Library, clap: CLAP, tmp_path
     clap.save_pretrained(tmp_path / "model")
     model = ["--model", str(tmp_path / "model")]
     done = ask(library, "search", "a dog", "-k", "3", "--collect", "dogs", *model)
-    assert "3 files in the collection dogs" in done.stderr
+    assert "3 files put into the collection dogs" in done.stderr
     assert [one.files for one in library.collections()] == [3]
     done = ask(library, "search", "a dog in:dogs", "--by", "names", "--tag", "none", *model)
     assert "none of the 6 sounds of the library passes --tag" in done.stderr

@@ -62,7 +62,7 @@ def test_windows_that_begin_at_every_sample_are_refused(clap: CLAP) -> None:
 
 def test_moments_of_a_recording_are_as_sure_as_their_best_window(clap: CLAP, recording: Path) -> None:
     found = moments_in(clap, recording, "a cricket", 3, fine=False)
-    windows = clap.encode_windows(recording, window=2.0, hop=1.0)
+    windows = clap.encode_windows(recording, window=1.0, hop=1.0)
     text = clap.encode_text("a cricket")[0]
     best = int((windows.embedding @ text).argmax())
     sure = reference_bank(clap).confidence(text, windows.embedding[best], words=True)
@@ -95,11 +95,11 @@ def test_the_command_says_when_nothing_is_there(recording: Path, monkeypatch: py
     sure = max(row["confidence"] for row in rows)
     real = confidence_curves
     monkeypatch.setattr(
-        "openclap.confidence.confidence_curves", lambda config: replace(real(config), unlikely=sure + 0.01)
+        "openclap.library.moments.confidence_curves", lambda config: replace(real(config), unlikely=sure + 0.01)
     )
     assert "nothing here sounds like that" in _said(run, recording)
     monkeypatch.setattr(
-        "openclap.confidence.confidence_curves", lambda config: replace(real(config), unlikely=sure - 0.01)
+        "openclap.library.moments.confidence_curves", lambda config: replace(real(config), unlikely=sure - 0.01)
     )
     assert "nothing here sounds like that" not in _said(run, recording)
 

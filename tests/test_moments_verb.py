@@ -90,3 +90,18 @@ def test_what_does_not_go_together_is_one_sentence(words: list[str], said: str) 
     done = CliRunner().invoke(app, words)
     assert isinstance(done.exception, UsageError)
     assert said in str(done.exception)
+
+
+def test_several_questions_without_a_recording_are_told_what_to_name() -> None:
+    """ "a dog: no such file" said nothing of what to do."""
+    done = CliRunner().invoke(app, ["moments", "a dog", "rain"])
+    assert isinstance(done.exception, UsageError)
+    assert str(done.exception).startswith("a dog is no file; give a recording first, or name the --library")
+
+
+def test_a_silent_recording_is_told(tmp_path: Path) -> None:
+    """It printed nothing at all."""
+    sf.write(tmp_path / "nothing.wav", np.zeros(RATE), RATE)
+    done = CliRunner().invoke(app, ["moments", str(tmp_path / "nothing.wav"), "rain"])
+    assert done.exit_code == 0, done.output
+    assert f"nothing is heard in {tmp_path / 'nothing.wav'}" in done.stderr

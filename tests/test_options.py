@@ -45,6 +45,7 @@ KINDS = {
     "search": (SearchFilter,),
     "moments": (SearchFilter,),
     "recommend": (SearchFilter,),
+    "journey": (SearchFilter,),
 }
 REQUESTS = {DescribeRequest: "describe", WatchRequest: "watch", SearchRequest: "search"}
 # asked for by each door in its own way, or by none yet: words and facts

@@ -127,6 +127,24 @@ def test_the_model_is_given_pieces(work: str, page: Page, model: Noted, sounds: 
     assert max((size for kind, size in model.pieces if kind == "texts"), default=0) <= TEXTS
 
 
+def test_the_next_question_about_a_recording_listens_to_nothing(
+    page: Page, model: Noted, sounds: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each question listened to the whole recording; and what visitors bring is not kept on disk."""
+    assert page.desk.heard._arrays._file is None
+    sound = str(sounds / "long.wav")
+    first = moments.compute(page, sound, "rain", 3), describe.compute(page, sound, "rain, wind", True)
+    model.pieces.clear()
+    monkeypatch.setattr("openclap.page.moments.peaks_of", lambda sound: pytest.fail("read again"))
+    monkeypatch.setattr("openclap.page.describe.level_blocks", lambda sound: pytest.fail("read again"))
+    again = moments.compute(page, sound, "rain", 3), describe.compute(page, sound, "rain, wind", True)
+    assert {kind for kind, _ in model.pieces} <= {"texts"}
+    assert [(p.start, p.end, p.score) for p in again[0].players] == [
+        (p.start, p.end, p.score) for p in first[0].players
+    ]
+    assert again[1].spans == first[1].spans
+
+
 def test_a_short_question_waits_for_a_piece_of_a_long_one_and_not_for_all(
     page: Page, model: Noted, sounds: Path
 ) -> None:

@@ -15,7 +15,6 @@ import soundfile as sf
 
 from openclap import CLAP, Library
 from openclap.errors import LibraryError, UsageError
-from openclap.library import write_playlist
 from openclap.library.recommend import pick_diverse
 from openclap.results import Hit
 from openclap.synth import synthesise
@@ -99,6 +98,13 @@ def test_filters(library: Library, place: Path) -> None:
     assert library.recommend(["rain"], k=20, shortest=1000.0) == []
 
 
+def test_quotes_and_facts_in_what_is_liked_say_which_files(library: Library) -> None:
+    """They were words like any other: `folder:bird` was encoded as text."""
+    hits = library.recommend(['rain folder:"snare drum"'], k=20)
+    assert {kind_of(hit) for hit in hits} == {"snare drum"}
+    assert {kind_of(hit) for hit in library.recommend('something "bird"', k=20)} == {"bird"}
+
+
 def test_wrong_use(library: Library, tmp_path: Path) -> None:
     for like, unlike, k, variety in (
         ((), (), 20, 0.3),
@@ -120,15 +126,6 @@ def test_picking_by_hand() -> None:
     assert pick_diverse(relevance, vectors, 3, 0.6) == [0, 2, 1]
     assert pick_diverse(relevance, vectors, 2, 0.6) == [0, 2]
     assert pick_diverse(np.ones(3, np.float32), vectors, 5, 0.0) == [0, 1, 2]
-
-
-def test_a_playlist(tmp_path: Path) -> None:
-    hits = [Hit(f"/sounds/{name}", 0.0, 1.0, 0.5) for name in ("a 声.wav", "line\nbreak.wav", "b.wav")]
-    write_playlist(hits, tmp_path / "p.m3u")
-    lines = (tmp_path / "p.m3u").read_text(encoding="utf-8").splitlines()
-    assert lines == ["#EXTM3U", "#EXTINF:-1,a 声", "/sounds/a 声.wav", "#EXTINF:-1,b", "/sounds/b.wav"]
-    with pytest.raises(UsageError, match=r"\.m3u"):
-        write_playlist(hits, tmp_path / "p.txt")
 
 
 def test_the_verb(place: Path, tmp_path: Path) -> None:

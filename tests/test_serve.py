@@ -231,6 +231,18 @@ def test_where_the_library_lies_is_not_found_out(server: Running) -> None:
         refused(server, "/v1/search", 400, "invalid_request", json={"query": "rain", **filters})
 
 
+def test_that_nothing_is_likely_is_told(server: Running, clap: CLAP) -> None:
+    """Only whoever knew the model's threshold could tell from the confidences."""
+    library = Library.open(server.folder / "library", model=clap)
+    for query in ("rain", "a string quartet"):
+        found = post(server, "/v1/search", {"query": query, "by": "sound"})["nothing_likely"]
+        assert found == library.search(query, by="sound").nothing_likely
+        found = post(server, "/v1/moments", {"query": query})["nothing_likely"]
+        assert found == library.moments(query, 5).nothing_likely
+    nothing = post(server, "/v1/search", {"query": "rain", "path": "*.none"})
+    assert nothing == {"hits": [], "nothing_likely": True, "left_out": 0, "unknown": [], "by": "both"}
+
+
 def test_moments(server: Running, clap: CLAP, sounds: list[bytes]) -> None:
     found = post(server, "/v1/moments", {"query": "rain", "audio": uri_of(sounds[1]), "k": 3})["moments"]
     right = [moment.to_dict() for moment in moments_in(clap, sounds[1], "rain", 3)]

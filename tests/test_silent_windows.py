@@ -36,7 +36,6 @@ from openclap.watch import Event, PushedSource, Rules, watch
 
 RATE = 32_000
 SILENT = ["a dog barking.wav", "dither.wav", "heavy rain.wav"]
-SURE = {"a dog barking": "dog bark", "heavy rain": "rain"}
 
 
 def faint(seconds: float = 3.0) -> dict[str, np.ndarray]:
@@ -213,11 +212,10 @@ def test_levels_go_with_a_library(library: Library, mini: CLAP, sounds: Path, tm
 
 
 def test_moments_lie_in_what_is_heard(library: Library, mini: CLAP, sounds: Path) -> None:
-    for words in SURE:
-        for fine in (True, False):
-            found = library.moments(words, 9, fine=fine)
-            assert not {*SILENT} & {*names(found)}
-            assert all(moment.start >= 12 - 10 and moment.end <= 25 for moment in found if names([moment]) == ["3.wav"])
+    for fine, least, most in ((True, 10.5, 16.5), (False, 5.0, 25.0)):  # the siren is heard from 12 to 15 s
+        found = library.moments("heavy rain", 9, fine=fine)
+        assert not {*SILENT} & {*names(found)}
+        assert all(moment.start >= least and moment.end <= most for moment in found if names([moment]) == ["3.wav"])
     assert moments_in(mini, sounds / "heavy rain.wav", "heavy rain") == []
     best = moments_in(mini, sounds / "3.wav", "a siren", 1)[0]
     assert 10.5 <= best.start < best.end <= 16.5

@@ -109,6 +109,25 @@ def test_a_library_names_the_words(mini: CLAP, ask: str, tmp_path: Path) -> None
     assert not getattr(library, ask)("a siren").unknown
 
 
+def test_of_words_that_the_model_does_not_know_only_names_say_anything(mini: CLAP, tmp_path: Path) -> None:
+    """Their vector means nothing, and yet a hit was "maybe", with a relevance of 0.45."""
+    rng = np.random.default_rng(0)
+    for name in ("siren", "rain", "dog bark"):
+        wave, _ = synthesise(name, rng, rate=48_000, seconds=2.0)
+        soundfile.write(tmp_path / f"{'Zxqvv_01' if name == 'rain' else name}.wav", wave, 48_000)
+    library = Library.open(tmp_path / "library", model=mini)
+    library.add(tmp_path)
+    hits = library.search("zxqvv")
+    assert [Path(hit.path).name for hit in hits if not hit.unlikely] == ["Zxqvv_01.wav"]
+    assert (hits[0].relevance or 0) > 0.5
+    assert {hit.relevance for hit in hits[1:]} == {0.0}
+    for found in (library.search("the zxqvv", by="sound"), library.search("qvvzx"), library.moments("zxqvv")):
+        assert found
+        assert found.nothing_likely
+        assert {one.confidence for one in found} == {0.0}
+    assert not library.search("zxqvv siren").nothing_likely, "one word of two is known"
+
+
 def test_a_tower_that_reads_pieces_knows_every_word(tokenizer_file: Path) -> None:
     assert small_clap(tokenizer_file).unknown_words("asdfqwer") == []
 

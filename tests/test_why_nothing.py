@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import soundfile as sf
 from conftest import long_wave
@@ -70,6 +71,23 @@ def test_of_filters_it_says_which(place: Path) -> None:
         f"none of the 2 sounds in {place}/sounds/rain passes --min-seconds and --tag; ask for less, or leave one out"
         in told
     )
+
+
+@pytest.mark.parametrize("verb", ["search", "moments"])
+def test_of_facts_and_words_in_quotes_it_says_which(place: Path, verb: str) -> None:
+    """ "There is no other sound than what was given", it said, though the query asked for what no file is."""
+    code, told = run(place, verb, 'rain artist:Nobody "night owl"')
+    assert code == 0
+    assert 'none of the 2 sounds of the library passes "night owl" and artist:Nobody; ask for less' in told
+
+
+def test_a_library_in_which_nothing_is_heard(place: Path) -> None:
+    """It had a dog in it, 96 %."""
+    sf.write(place / "alone" / "nothing.wav", np.zeros(8_000), 16_000)
+    code, told = run(place, "search", "a dog barking", str(place / "alone" / "nothing.wav"), library="silent")
+    assert code == 0
+    assert "nothing is heard in the 1 sound in" in told
+    (place / "alone" / "nothing.wav").unlink()
 
 
 def test_a_library_of_what_was_given_alone(place: Path) -> None:

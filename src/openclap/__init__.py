@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from openclap.config import CLAPConfig
 from openclap.errors import OpenClapError
-from openclap.results import AddReport, Description, Failure, Hit, Label, Match, Moment, Span, Tag, Windows
+from openclap.results import AddReport, Description, Failure, Hit, Label, Match, Moment, Span, Step, Tag, Windows
 
 if TYPE_CHECKING:
     from openclap.clap import CLAP
@@ -33,6 +33,7 @@ __all__ = [
     "OpenClapError",
     "SearchFilter",
     "Span",
+    "Step",
     "Tag",
     "Windows",
     "__version__",

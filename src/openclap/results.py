@@ -28,6 +28,7 @@ __all__ = [
     "Result",
     "Scores",
     "Span",
+    "Step",
     "Tag",
     "UnknownWord",
     "Verification",
@@ -226,8 +227,8 @@ class Hit(Result):
 class Moment(Result):
     """A span of a recording merged from overlapping windows that fit a query, and its best cosine.
 
-    `confidence`, that of the best window, and `missing` are as in `Hit`. The confidence is None where none was
-    asked for.
+    `confidence`, that of the best window, `missing` and `unlikely` are as in `Hit`. The confidence is None where none
+    was asked for.
     """
 
     path: str
@@ -236,10 +237,38 @@ class Moment(Result):
     score: float
     confidence: float | None = None
     missing: bool = False
+    unlikely: bool = False
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, `missing` only where the file is."""
-        return _without_false(asdict(self), "missing")
+        """Plain values, `missing` only where the file is, `unlikely` never."""
+        values = {name: value for name, value in asdict(self).items() if name != "unlikely"}
+        return _without_false(values, "missing")
+
+
+@dataclass(frozen=True)
+class Step(Hit):
+    """A recording on the way from one to another: all of it, so `start` is 0 and `end` its length.
+
+    Attributes
+    ----------
+    score
+        The cosine with the point of the way that it stands for.
+    position
+        Where on the way it lies: 0 at the beginning, 1 at the end.
+    similarity
+        The cosine with the recording before it; None, and not in the JSON, for the first one.
+    unlikely
+        An end of the way was asked for in words, and this is not what they describe; in the JSON where it is true.
+    """
+
+    position: float = 0.0
+    similarity: float | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, each where the class says it is in the JSON."""
+        names = ("path", "start", "end", "score", "position", "similarity", "missing", "unlikely")
+        values = {name: getattr(self, name) for name in names}
+        return {name: value for name, value in values.items() if value is not None and value is not False}
 
 
 R = TypeVar("R", bound=Hit | Moment)
@@ -285,6 +314,11 @@ class Ranked(list[R]):
         self.calibrated = calibrated
         self.unknown = list(unknown)
         self.by = by
+
+    @property
+    def nothing_likely(self) -> bool:
+        """Whether nothing that was found is likely to be what was asked for; also where nothing was found."""
+        return all(one.unlikely for one in self)
 
 
 @dataclass(frozen=True)

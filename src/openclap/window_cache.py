@@ -108,11 +108,14 @@ class WindowCache:
                 self._arrays.put(key, found, on_disk=is_file)
         return found
 
-    def fine_windows(self, clap: Embedder, sound: Any, spans: Sequence[Span]) -> list[Windows | None]:
+    def fine_windows(
+        self, clap: Embedder, sound: Any, spans: Sequence[Span], known: Windows | None = None
+    ) -> list[Windows | None]:
         """The windows of 1 s every quarter of a second in spans of a recording, with times from the start of each.
 
         Spans are in seconds; the last window of each is moved back to end with it. None stands for a span that the
-        recording does not reach. Windows that were looked into before are not decoded again.
+        recording does not reach. Windows that were looked into before are not decoded again, nor are those that are
+        `known` besides.
 
         Raises
         ------
@@ -123,22 +126,23 @@ class WindowCache:
         limits.check(sound_name(sound), 0.0)  # nobody may wait for it any more
         key, is_file = self._key(sound, ("fine", *_listener(clap)))
         kept = None if key is None else self._arrays.get(key)
-        known: dict[Window, _Fine] = {}
+        rows: dict[Window, _Fine] = {}
         if kept is not None:
             fine = zip(kept["embedding"], kept["level"].tolist(), strict=True)
-            known = dict(zip(map(tuple, kept["time"].tolist()), fine, strict=True))
+            rows = dict(zip(map(tuple, kept["time"].tolist()), fine, strict=True))
+        whole = {} if known is None else dict(zip(_times_of(known), _rows_of(known), strict=True))
         wanted = [_fine_times(*span) for span in spans]
-        missing = [run for times in wanted for run in _runs_of_missing(times, known)]
-        if missing:
-            known |= _listen(clap, sound, missing)
-            if key is not None and known:
+        if missing := _runs_of_missing(wanted, {*rows, *whole}):
+            rows |= _listen(clap, sound, missing)
+            if key is not None and rows:
                 made: Arrays = {
-                    "time": np.array(list(known), np.int64),
-                    "embedding": np.stack([row for row, _ in known.values()]),
-                    "level": np.array([level for _, level in known.values()], np.float32),
+                    "time": np.array(list(rows), np.int64),
+                    "embedding": np.stack([row for row, _ in rows.values()]),
+                    "level": np.array([level for _, level in rows.values()], np.float32),
                 }
                 self._arrays.put(key, made, on_disk=is_file)
-        return [_windows_at(times, known) for times in wanted]
+        there = whole | rows
+        return [_windows_at(times, there) for times in wanted]
 
     # -- keys --------------------------------------------------------------------------------------------
 
@@ -247,14 +251,27 @@ def _fine_times(start: float, end: float) -> list[Window]:
     return [(at, min(at + size, last)) for at in [*range(first, final, hop), final]]
 
 
-def _runs_of_missing(times: Sequence[Window], known: Any) -> list[list[Window]]:
-    """The windows of a span that are not known, those that follow each other together."""
-    runs: list[list[Window]] = [[]]
-    for one in times:
-        if one in known:
-            runs.append([])
-        else:
-            runs[-1].append(one)
+def _rows_of(windows: Windows) -> list[_Fine]:
+    return list(zip(windows.embedding.astype(np.float16), windows.level.tolist(), strict=True))
+
+
+def _times_of(windows: Windows) -> list[Window]:
+    starts, ends = (np.round(1000 * times).astype(int).tolist() for times in (windows.start, windows.end))
+    return list(zip(starts, ends, strict=True))
+
+
+def _runs_of_missing(wanted: Sequence[Sequence[Window]], known: set[Window]) -> list[list[Window]]:
+    """The windows of spans that are not known, each once; those that follow each other together."""
+    runs: list[list[Window]] = []
+    seen = set(known)
+    for times in wanted:
+        runs.append([])
+        for one in times:
+            if one in seen:
+                runs.append([])
+            else:
+                runs[-1].append(one)
+                seen.add(one)
     return [run for run in runs if run]
 
 
@@ -266,8 +283,7 @@ def _listen(clap: Embedder, sound: Any, runs: Sequence[list[Window]]) -> dict[Wi
     found: dict[Window, _Fine] = {}
     for run, spans in zip(runs, clap.encode_each(parts, window=FINE_WINDOW, hop=FINE_HOP), strict=True):
         if not isinstance(spans, SoundError):  # the file is shorter now
-            heard = zip(spans.embedding.astype(np.float16), spans.level.tolist(), strict=True)
-            found |= dict(zip(run, heard, strict=False))
+            found |= dict(zip(run, _rows_of(spans), strict=False))
     return found
 
 

@@ -31,7 +31,7 @@ class Preset(Result):
 LAION_REPO = "lukewys/laion_clap"
 
 PRESETS: tuple[Preset, ...] = (
-    Preset("mini", "small CNN + word vectors; comes with openclap", "Apache-2.0", 0, fingerprint="68997a2aab66bf73"),
+    Preset("mini", "small CNN + word vectors; comes with openclap", "Apache-2.0", 0, fingerprint="5f1f2887dd5d762b"),
     Preset(
         "laion/clap-htsat-fused",
         "HTSAT-tiny + RoBERTa, fused; general sounds",

@@ -20,6 +20,7 @@ from openclap.cli import (
     describe,
     evaluate,
     finetune,
+    journey,
     library,
     library_group,
     models,
@@ -47,7 +48,21 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for module in (classify, describe, library, search, recommend, models, serve, watch, teach, train, finetune, prune):
+for module in (
+    classify,
+    describe,
+    library,
+    search,
+    recommend,
+    journey,
+    models,
+    serve,
+    watch,
+    teach,
+    train,
+    finetune,
+    prune,
+):
     add_verbs(app, module.VERBS)
 for name, module, about in (
     ("data", data, "Data sets to train on: what is in them, and packing them."),

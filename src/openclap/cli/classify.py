@@ -103,11 +103,14 @@ def classify(
         one.check(clap)
 
     def listen(sound: str) -> tuple[Scores[Label], list[Detection]]:
-        found = clap.classify(sound, names, template=template, track=track).best(top) if names else Scores[Label]()
+        found: Scores[Label] = Scores()
+        if names:
+            found = clap.classify(sound, names, template=template, track=track).best(top)
         if not taught:
             return found, []
         windows = clap.encode_windows(sound, track=track)
-        return found, detectors.apply_detectors(windows.embedding, taught, windows.heard)
+        heard = detectors.apply_detectors(windows.embedding, taught, windows.heard)
+        return Scores(found, silent=windows.is_silent), heard
 
     for sound, (found, heard) in each_sound(sounds, listen):
         _show_labels(sound, found, heard, as_json=as_json)

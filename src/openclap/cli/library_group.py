@@ -191,7 +191,7 @@ def collect(
 ) -> None:
     """Put files into a collection, which is made where it is missing."""
     done = _open(library).collect(name, paths or None, everything=everything, filter=filter)
-    _show_change(done, f"in the collection {name}", as_json)
+    _show_change(done, f"put into the collection {name}", as_json)
 
 
 def uncollect(

@@ -17,7 +17,7 @@ __all__ = ["why_nothing"]
 
 
 def why_nothing(library: Library, filter: SearchFilter) -> str:
-    """Say why a search found nothing in a library that holds some sounds."""
+    """Say why a search found nothing in a library that holds some sounds; `filter` with what its query filters by."""
     given = list(dict.fromkeys(map(absolute_path, filter.within or ())))
     others = [
         flag_of(name, option)
@@ -25,6 +25,7 @@ def why_nothing(library: Library, filter: SearchFilter) -> str:
         if getattr(filter, name) not in (None, ())
     ]
     here = sum(1 for _ in library.paths(within=given)) if given else library.stats()["files"]
+    others += [f'"{words}"' for words in filter.words] + [f"{name}:{value}" for name, value in filter.facts]
     where = " or ".join(short(path) for path in given)
     if not here:
         return f"the library holds no sound in {where}{_around(library, given)}; {_advice(given)}"
@@ -32,6 +33,10 @@ def why_nothing(library: Library, filter: SearchFilter) -> str:
     if others:
         subject = f"the {held} does not pass" if here == 1 else f"none of the {held} passes"
         return f"{subject} {' and '.join(others)}; ask for less, or leave {'it' if len(others) == 1 else 'one'} out"
+    if not any(recording.heard.any() for recording in library.recordings(within=given or None)):
+        return (
+            f"nothing is heard in the {held}, so they are found by their names alone; add more:  openclap index FOLDER"
+        )
     return f"there is no other sound than what was given among the {held}; add more:  openclap index FOLDER"
 
 

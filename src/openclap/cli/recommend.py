@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from openclap.cli.found import show_hits, write_hits
 from openclap.cli.options import (
     OUTPUT,
     Json,
@@ -16,9 +17,10 @@ from openclap.cli.options import (
     TextModelOptions,
     Verbs,
 )
-from openclap.cli.search import open_library, show_hits, sound_or_words, title_of
+from openclap.cli.play import Play
+from openclap.cli.search import Count, WithinPaths, open_library, require_playlist, sound_or_words, title_of
 from openclap.errors import UsageError
-from openclap.options import FILTERS, SearchFilter
+from openclap.options import SearchFilter
 
 __all__ = ["VERBS"]
 
@@ -30,17 +32,16 @@ def recommend(
     unlike: Annotated[
         list[str] | None, typer.Option("--unlike", help="Less like this: a sound file, or words; may be repeated")
     ] = None,
-    k: Annotated[int, typer.Option("-k", help="How many recordings")] = 20,
+    k: Count = 20,
     variety: Annotated[
         float, typer.Option("--variety", min=0.0, max=1.0, help="0: only what is nearest; 1: only what is different")
     ] = 0.3,
-    m3u: Annotated[
-        Path | None, typer.Option("--m3u", help="Write them as a playlist, too", rich_help_panel=OUTPUT)
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", "--m3u", help="Write them as a playlist, too: .m3u8", rich_help_panel=OUTPUT),
     ] = None,
-    within: Annotated[
-        list[str] | None,
-        typer.Option("--in", help="From these files and folders only; may be repeated", rich_help_panel=FILTERS),
-    ] = None,
+    play: Play = None,
+    within: WithinPaths = None,
     *,
     filter: SearchFilter,
     missing: ShowMissing = False,
@@ -51,19 +52,17 @@ def recommend(
     """More like these, less like those: recordings of the library to hear next, with some variety."""
     if not like:
         raise UsageError('say what you like:  openclap recommend --like FILE  or  --like "birds in a forest"')
-    if m3u is not None and m3u.suffix.lower() not in (".m3u", ".m3u8"):
-        raise UsageError(f"--m3u {m3u}: a playlist's name must end in .m3u or .m3u8")
+    if output is not None:
+        require_playlist(output)
     filter = replace(filter, within=tuple(within) if within else None)
-    collection, _ = open_library(library, loading, k, None)
+    collection, _ = open_library(library, loading, None)
     likes, unlikes = ([sound_or_words(part) for part in parts] for parts in (like, unlike or []))
     hits = collection.recommend(likes, unlikes, k, variety=variety, filter=filter, missing=missing)
-    if m3u is not None:
-        from openclap.library import write_playlist
-
-        write_playlist(hits, m3u)
-    show_hits(hits, f"like {title_of(likes)}", as_json, collection, filter)
+    if output is not None:
+        write_hits(hits, output, collection)
+    show_hits(hits, f"like {title_of(likes)}", as_json, collection, filter, play)
 
 
 VERBS: Verbs = {
-    recommend: ('openclap recommend --like "birds in a forest" --unlike wind.wav --m3u next.m3u',),
+    recommend: ('openclap recommend --like "birds in a forest" --unlike wind.wav -o next.m3u8',),
 }

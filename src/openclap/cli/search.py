@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
+from typer.core import TyperCommand
 
+from openclap.cli.found import show_hits, show_moments, write_hits
 from openclap.cli.options import (
     OUTPUT,
     Hop,
@@ -25,40 +29,63 @@ from openclap.cli.options import (
     Window,
     default_library,
 )
-from openclap.cli.show import (
-    Cell,
-    bar,
-    emit,
-    err,
-    plain,
-    print_failures,
-    print_left_out,
-    print_uncalibrated,
-    print_unknown,
-    short,
-    span,
-    table,
-    verbosity,
-)
+from openclap.cli.play import Play
+from openclap.cli.show import err, plain, print_failures, print_left_out, short, verbosity
 from openclap.errors import UsageError
-from openclap.options import SearchFilter
+from openclap.options import FILTERS, SearchFilter
 from openclap.plurals import count_noun
 
 if TYPE_CHECKING:
-    from rich.text import Text
-
     from openclap.detector import Detector
     from openclap.library import Library
     from openclap.library.query import Query
     from openclap.library.search import Per
-    from openclap.results import Hit, Moment, Ranked
 
-__all__ = ["VERBS", "open_library", "show_hits", "sound_or_words", "title_of"]
+__all__ = [
+    "VERBS",
+    "Count",
+    "PlaylistFile",
+    "WithinPaths",
+    "open_library",
+    "require_playlist",
+    "sound_or_words",
+    "title_of",
+]
 
-Count = Annotated[int, typer.Option("-k", help="How many results")]
+WRONG_USE: Any = typer.BadParameter.__base__  # click's error for a command line that it cannot read
+Count = Annotated[int, typer.Option("-k", min=1, help="How many results")]
+PlaylistFile = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", help="Write them as a playlist, too: .m3u8", rich_help_panel=OUTPUT),
+]
+WithinPaths = Annotated[
+    list[str] | None,
+    typer.Option("--in", help="From these files and folders only; may be repeated", rich_help_panel=FILTERS),
+]
 LikeSound = Annotated[
     Path | None, typer.Option("--sound", help="Look for what sounds like this file; with words: for both")
 ]
+
+
+MINUS = re.compile(r"-[^\W\d_]{2}")  # a minus and a word: options of one letter stand alone, or before a number
+
+
+class WordsCommand(TyperCommand):
+    """A verb that takes words: told that "-thunder" is no option, it says how to ask for what should not be heard."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the arguments of the verb."""
+        given = list(args)
+        try:
+            return super().parse_args(ctx, args)
+        except WRONG_USE:
+            word = next((one for one in given if MINUS.match(one)), None)
+            if word is None:
+                raise
+            raise UsageError(
+                f"{shlex.quote(word)} begins with a minus, as options do; say first what should be heard:"
+                f'  openclap {ctx.info_name} "rain {word}"'
+            ) from None
 
 
 def search(
@@ -78,7 +105,8 @@ def search(
         str | None, typer.Option("--collect", help="Put what is found into this collection", rich_help_panel=OUTPUT)
     ] = None,
     exact: Annotated[bool, typer.Option("--moments", hidden=True, help="As  openclap moments QUERY")] = False,
-    output: Annotated[Path | None, typer.Option("--output", "-o", hidden=True, help="With --moments")] = None,
+    output: PlaylistFile = None,
+    play: Play = None,
     *,
     filter: SearchFilter,
     missing: ShowMissing = False,
@@ -95,21 +123,23 @@ def search(
     if exact and collect is not None:
         raise UsageError("a collection holds files; search without --moments")
     if output is not None and not exact:
-        raise UsageError("-o writes moments:  openclap moments QUERY -o FILE")
+        require_playlist(output, "other files are for moments:  openclap moments QUERY -o FILE")
     wanted, title = _what_to_find(query, sound, detector, "search")
     filter = replace(filter, within=tuple(paths) if paths else None)
-    collection, failed = open_library(library, loading, k, paths)
+    collection, failed = open_library(library, loading, paths)
     if exact:
-        _show_library_moments(collection, [(wanted, title)], k, filter, missing, output, as_json)
+        _show_library_moments(collection, [(wanted, title)], k, filter, missing, output, as_json, play)
     else:
         per: Per = "window" if windows else "file"
         hits = collection.search(wanted, k, without=without or (), per=per, by=by, filter=filter, missing=missing)
-        show_hits(hits, title, as_json, collection, filter)
+        if output is not None:
+            write_hits(hits, output, collection, windows=windows)
         if hits and by == "names" and hits.by == "sound":
             err.print("no word of this query can be part of a name, so these are by sound")
         if hits and collect is not None:
             done = collection.collect(collect, [hit.path for hit in hits])
-            err.print(plain(f"{count_noun(done.files, 'file')} in the collection {collect}"))
+            err.print(plain(f"{count_noun(done.files, 'file')} put into the collection {collect}"))
+        show_hits(hits, title, as_json, collection, _what_passes(wanted, filter), play)
     if failed:
         raise typer.Exit(1)
 
@@ -125,7 +155,7 @@ def similar(
     as_json: Json = False,
 ) -> None:
     """What in the library sounds like a file, the file itself left out."""
-    collection, failed = open_library(library, loading, k, paths)
+    collection, failed = open_library(library, loading, paths)
     filter = SearchFilter(within=tuple(paths) if paths else None)
     found = collection.search(sound, k + 1, filter=filter, missing=missing)
     found[:] = [hit for hit in found if hit.path != os.path.abspath(sound.expanduser())][:k]
@@ -146,17 +176,18 @@ def moments(
     sound: LikeSound = None,
     detector: TaughtSound = None,
     k: Count = 5,
-    window: Window = 2.0,
+    window: Window = 1.0,
     hop: Hop = 1.0,
     output: Annotated[
         Path | None,
         typer.Option(
             "--output",
             "-o",
-            help="Write them too: .csv, .json, .txt (Audacity labels), .m3u",
+            help="Write them too: .csv, .json, .txt (Audacity labels), .m3u8 (a playlist)",
             rich_help_panel=OUTPUT,
         ),
     ] = None,
+    play: Play = None,
     track: Track = None,
     *,
     filter: SearchFilter,
@@ -176,25 +207,25 @@ def moments(
     is_words = recording is not None and isinstance(sound_or_words(recording), str)
     if recording is not None and ((not asked and in_library) or (is_words and (in_library or not asked))):
         recording, asked = None, [recording, *asked]
+    if is_words and recording is not None and not os.path.lexists(os.path.expanduser(recording)):
+        raise UsageError(
+            f"{recording} is no file; give a recording first, or name the --library that is to be looked through"
+        )
     if recording is not None and in_library:
         raise UsageError(f"look into {recording}, or through --library; leave one of them out")
     wanted = [_what_to_find(query, sound, detector, "moments RECORDING") for query in asked or [None]]
     if recording is None:
-        collection, _ = open_library(library, loading, k, None)
-        _show_library_moments(collection, wanted, k, filter, missing, output, as_json)
+        collection, _ = open_library(library, loading, None)
+        _show_library_moments(collection, wanted, k, filter, missing, output, as_json, play)
         return
-    from openclap.confidence import confidence_curves, has_own_curves
     from openclap.library import moments_of_each
-    from openclap.library.query import texts_of
-    from openclap.results import Ranked
 
-    clap = loading.load()
-    found = moments_of_each(clap, recording, [query for query, _ in wanted], k, window=window, hop=hop, track=track)
-    ranked = [
-        (title, Ranked(some, calibrated=has_own_curves(clap), unknown=clap.unknown_words(texts_of(query))))
-        for (query, title), some in zip(wanted, found, strict=True)
-    ]
-    _show_moments(ranked, output, as_json, confidence_curves(clap.config).unlikely, f" in {short(recording)}")
+    asked_for = [query for query, _ in wanted]
+    found = moments_of_each(loading.load(), recording, asked_for, k, window=window, hop=hop, track=track)
+    named = [(title, some) for (_, title), some in zip(wanted, found, strict=True)]
+    show_moments(named, output, as_json, f" in {short(recording)}", play)
+    if not any(found):
+        err.print(plain(f"nothing is heard in {short(recording)}"))
 
 
 # -- inside ------------------------------------------------------------------------------------------
@@ -209,6 +240,15 @@ def sound_or_words(part: str) -> str | Path:
         return path if path.is_file() or path.suffix[1:].lower() in EXTENSIONS else part
     except OSError:  # too long for a path
         return part
+
+
+def require_playlist(output: Path, otherwise: str = "") -> None:
+    """Refuse a name of a playlist that has another ending, before anything is searched."""
+    from openclap.library.playlist import ENDINGS
+
+    if output.suffix.lower() not in ENDINGS:
+        more = f"; {otherwise}" if otherwise else ""
+        raise UsageError(f"-o {output}: a playlist's name must end in {' or '.join(ENDINGS)}{more}")
 
 
 def title_of(parts: Sequence[str | Path | Detector]) -> str:
@@ -230,13 +270,18 @@ def _what_to_find(query: str | None, sound: Path | None, detector: str | None, v
     return parts if len(parts) > 1 else parts[0], title_of(parts)
 
 
-def open_library(library: str | None, loading: ModelOptions, k: int, paths: list[str] | None) -> tuple[Library, bool]:
+def _what_passes(query: Query, filter: SearchFilter) -> SearchFilter:
+    """A filter with what a query also asks of names and tags."""
+    from openclap.library.query import read_question
+
+    return read_question(query, where=filter).filter
+
+
+def open_library(library: str | None, loading: ModelOptions, paths: list[str] | None) -> tuple[Library, bool]:
     """Open the library and add the paths → the library, and whether some of the paths failed or are missing."""
     from openclap.library import Library
     from openclap.library.scan import find_sounds, require_sounds
 
-    if k < 1:
-        raise UsageError(f"-k is {k}; it must be 1 or more")
     collection = Library.open(library or default_library(), model=loading.load())
     if not paths:
         return collection, False
@@ -250,47 +295,6 @@ def open_library(library: str | None, loading: ModelOptions, k: int, paths: list
     return collection, bool(report.failed or report.kept_missing)
 
 
-def show_hits(hits: Ranked[Hit], title: str, as_json: bool, library: Library, filter: SearchFilter) -> None:
-    """Print hits as a table or JSON lines, and remarks: none, all unlikely, uncalibrated, left out."""
-    from openclap.cli.no_results import why_nothing
-
-    print_unknown(hits.unknown)
-    if not hits and not hits.left_out:
-        err.print(plain(why_nothing(library, filter)))
-    elif as_json:
-        emit({"rank": rank, **hit.to_dict()} for rank, hit in enumerate(hits, 1))
-    elif hits:
-        _show_hits(hits, title)
-    if hits and not hits.calibrated:
-        print_uncalibrated()
-    print_left_out(hits.left_out, "hit")
-
-
-def _show_hits(hits: Ranked[Hit], title: str) -> None:
-    by_names = any(hit.relevance is not None for hit in hits)
-    shown = [(hit.relevance if by_names else hit.confidence) or 0.0 for hit in hits]
-    if all(hit.unlikely for hit in hits):
-        _print_unlikely(shown, "relevance" if by_names else "confidence")
-    rows: list[tuple[Cell, ...]] = []
-    for rank, (hit, share) in enumerate(zip(hits, shown, strict=True), 1):
-        number = f"{share:.0%}" if by_names else f"{hit.score:+.3f}"
-        why = [plain(f"named {', '.join(hit.named)}" if hit.named else "")] if by_names else []
-        rows.append((str(rank), number, bar(share), hit.verdict, _name(hit), span(hit.start, hit.end), *why))
-    columns = ("", "relevance" if by_names else "cosine", "", "", "sound", "where", *([""] if by_names else []))
-    likely = sum(not hit.unlikely for hit in hits)
-    if by_names and 0 < likely < len(hits):
-        rows.insert(likely, (*[""] * 4, "[dim]probably not:[/dim]", "", ""))
-    table(plain(title), columns, rows, right=("", columns[1]))
-
-
-def _name(found: Hit | Moment) -> Text:
-    name = plain(short(found.path))
-    for note in ("missing", "silent"):
-        if getattr(found, note, False):
-            name.append(f" ({note})", "yellow")
-    return name
-
-
 def _show_library_moments(
     library: Library,
     wanted: Sequence[tuple[Query, str]],
@@ -299,52 +303,19 @@ def _show_library_moments(
     missing: bool,
     output: Path | None,
     as_json: bool,
+    play: str | None,
 ) -> None:
     found = [(title, library.moments(query, k, filter=filter, missing=missing)) for query, title in wanted]
     if not any(some or some.left_out for _, some in found):
         from openclap.cli.no_results import why_nothing
 
-        err.print(plain(why_nothing(library, filter)))
-    _show_moments(found, output, as_json, library.unlikely)
+        err.print(plain(why_nothing(library, _what_passes(wanted[0][0], filter))))
+    show_moments(found, output, as_json, play=play)
     print_left_out(max(some.left_out for _, some in found), "recording")
 
 
-def _show_moments(
-    asked: Sequence[tuple[str, Ranked[Moment]]], output: Path | None, as_json: bool, unlikely: float, where: str = ""
-) -> None:
-    """Write and print the moments of each query; `where` names the recording, else every row names its own."""
-    from openclap.library import write_moments_of_each
-
-    if output is not None:
-        write_moments_of_each(asked, output)
-    for title, found in asked:
-        print_unknown(found.unknown)
-        if as_json:
-            named = {"query": title} if len(asked) > 1 else {}
-            emit({**named, **moment.to_dict()} for moment in found)
-        elif found:
-            _show_table(found, title + where, unlikely, named=not where)
-    if any(found and not found.calibrated for _, found in asked):
-        print_uncalibrated()
-
-
-def _show_table(found: Ranked[Moment], title: str, unlikely: float, *, named: bool) -> None:
-    sure = [moment.confidence or 0.0 for moment in found]
-    if max(sure) < unlikely:
-        _print_unlikely(sure)
-    rows: list[tuple[Cell, ...]] = [
-        (span(m.start, m.end), f"{m.score:+.3f}", f"{share:.0%}", bar(share), *([_name(m)] if named else []))
-        for m, share in zip(found, sure, strict=True)
-    ]
-    columns = ("when", "cosine", "confidence", "", *(["sound"] if named else []))
-    table(plain(title), columns, rows, right=("cosine", "confidence"))
-
-
-def _print_unlikely(sure: Sequence[float], what: str = "confidence") -> None:
-    err.print(f"[yellow]nothing here sounds like that[/yellow] ({what} {max(sure):.0%}); the nearest:")
-
-
 similar.hidden = True  # type: ignore[attr-defined]
+search.command = moments.command = WordsCommand  # type: ignore[attr-defined]
 VERBS: Verbs = {
     search: (
         'openclap search "a creaky wooden door" ~/sounds',

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 import typer
 from rich.console import Console
+from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
@@ -32,6 +33,7 @@ __all__ = [
     "emit",
     "err",
     "exit_if_failed",
+    "file_name",
     "out",
     "plain",
     "print_error",
@@ -52,8 +54,9 @@ S = TypeVar("S")
 R = TypeVar("R")
 
 # no emoji, as a file name may hold :dog:; what is piped is not folded at the width of a terminal
+WIDEST = 10_000  # columns
 out = Console(
-    soft_wrap=not sys.stdout.isatty(), highlight=False, emoji=False, width=None if sys.stdout.isatty() else 10_000
+    soft_wrap=not sys.stdout.isatty(), highlight=False, emoji=False, width=None if sys.stdout.isatty() else WIDEST
 )
 err = Console(stderr=True, soft_wrap=True, highlight=False, emoji=False)
 
@@ -199,8 +202,27 @@ def each_sound(
 Cell = str | Text
 
 
-def table(title: Cell, columns: Sequence[str], rows: Iterable[Sequence[Cell]], *, right: Sequence[str] = ()) -> None:
-    """Print a table; strings may hold markup, so what a user wrote must come as `plain` text."""
+def table(
+    title: Cell,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[Cell]],
+    *,
+    right: Sequence[str | int] = (),
+    below: Sequence[int] = (),
+    wide: Sequence[int] = (),
+) -> None:
+    """Print a table; strings may hold markup, so what a user wrote must come as `plain` text.
+
+    Parameters
+    ----------
+    right
+        Columns, by their names or their numbers, whose cells stand to the right.
+    below
+        Numbers of columns, such as that of a name. On a terminal that is too narrow for a row, their cells stand on
+        lines of their own below it, and are not broken.
+    wide
+        Numbers of columns, such as that of a bar, that are then left out.
+    """
     view = Table(
         title=title,
         title_justify="left",
@@ -210,11 +232,37 @@ def table(title: Cell, columns: Sequence[str], rows: Iterable[Sequence[Cell]], *
         pad_edge=False,
         padding=(0, 2, 0, 0),
     )
-    for column in columns:
-        view.add_column(column, justify="right" if column in right else "left", overflow="fold")
-    for row in rows:
+    to_right = [column in right or number in right for number, column in enumerate(columns)]
+    for column, side in zip(columns, to_right, strict=True):
+        view.add_column(column, justify="right" if side else "left", overflow="fold")
+    cells = [[Text.from_markup(cell) if isinstance(cell, str) else cell for cell in row] for row in rows]
+    for row in cells:
         view.add_row(*row)
-    out.print(view)
+    if below and out.measure(view, options=out.options.update(max_width=WIDEST)).maximum > out.width:
+        kept = [number for number in range(len(columns)) if number not in {*below, *wide}]
+        _print_stacked(title, [to_right[i] for i in kept], cells, kept, below)
+    else:
+        out.print(view)
+
+
+def _print_stacked(
+    title: Cell, right: Sequence[bool], rows: Sequence[Sequence[Text]], kept: Sequence[int], below: Sequence[int]
+) -> None:
+    """Print rows in two lines or more: the columns that are `kept`, then the cells of those `below`, one a line."""
+    out.print(title, style="bold", soft_wrap=True)
+    widths = [max((row[i].cell_len for row in rows), default=0) for i in kept]
+    for row in rows:
+        line = Text("  ").join(_pad(row[i], width, side) for i, width, side in zip(kept, widths, right, strict=True))
+        for part in (line, *(Text("   ").append_text(row[i]) for i in below)):
+            part.rstrip()
+            if part:
+                out.print(part, soft_wrap=True)
+
+
+def _pad(cell: Text, width: int, right: bool) -> Text:
+    padded = cell.copy()
+    (padded.pad_left if right else padded.pad_right)(width - cell.cell_len)
+    return padded
 
 
 def plain(text: object) -> Text:
@@ -228,6 +276,15 @@ def short(path: str) -> str:
     relative = os.path.relpath(path) if not path.startswith("<") else path
     home = str(Path.home())
     return min((relative, path.replace(home, "~", 1) if path.startswith(home + os.sep) else path), key=len)
+
+
+def file_name(path: str) -> Text:
+    """The path of a file, shortened; a link to the file on a terminal that takes them (OSC 8)."""
+    name = plain(short(path))
+    shows_links = out.is_terminal and out.color_system is not None and not out.no_color and not out.legacy_windows
+    if shows_links and not path.startswith("<"):
+        name.stylize(Style(link=Path(os.path.abspath(path)).as_uri()))
+    return name
 
 
 def span(start: float, end: float) -> str:

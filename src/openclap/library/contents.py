@@ -106,7 +106,8 @@ class LibraryContents:
 
         Each file is moved, with windows, tags and words, to the same place below `new` if it is there with the size and
         the time that it had; where the time differs its content is compared, and of the others that of a few. Files
-        that are not there, or are others, stay as they are and are told. All are moved in one step.
+        that are not there, or are others, stay as they are and are told. In SQLite all are moved in one
+        step; in LanceDB some thousand at a time, and a run that was stopped goes on when it is started again.
 
         Raises
         ------
@@ -249,11 +250,9 @@ class LibraryContents:
     def _require_collections(self, names: str | Sequence[str]) -> None:
         for name in list_words(names):
             if next(self._store.files(SearchFilter(tags=(collection_to_tag(name),))), None) is None:
-                there = [one.name for one in self.collections()]
-                known = (
-                    "there are " + ", ".join(there[:SHOWN]) + ", …" * (len(there) > SHOWN) if there else "there is none"
-                )
-                raise UsageError(f"there is no collection {name!r} in this library; {known}")
+                there = [repr(one.name) for one in self.collections()]
+                known = ", ".join(there[:SHOWN]) + ", …" * (len(there) > SHOWN) if there else "none yet"
+                raise UsageError(f"there is no collection {name!r} in this library; it has {known}")
 
     def _choose(self, where: SearchFilter | None, *, everything: bool = False) -> tuple[list[File], list[str]]:
         """The files that a filter allows, and those of its paths of which the library holds nothing."""

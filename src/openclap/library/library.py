@@ -25,8 +25,9 @@ from openclap.library.contents import LibraryContents
 from openclap.library.duplicates import find_duplicates
 from openclap.library.filtering import FilterKeywords, Paths, check_tags, list_paths, normalize_tag, resolve_filter
 from openclap.library.index_progress import Progress
+from openclap.library.journey import NEXT_BEST, End, check_steps, end_by_words, end_of, find_journey
 from openclap.library.moments import find_moments, judge_of
-from openclap.library.query import Query, Vector, embed_query, read_question, texts_of
+from openclap.library.query import Query, Vector, embed_query, has_words, read_question, refuse_silent, texts_of
 from openclap.library.ray_cluster import cluster_spread
 from openclap.library.recommend import recommend
 from openclap.library.reembed import merge_reports, reembed
@@ -35,7 +36,7 @@ from openclap.library.served_files import FileVersion, ServedFiles
 from openclap.library.stored_vectors import embedding_of_file, spread_recordings, vectors_of_hits
 from openclap.library.watch_folder import watch_folder
 from openclap.options import SearchFilter
-from openclap.results import AddReport, Duplicates, Hit, Moment, Ranked
+from openclap.results import AddReport, Duplicates, Hit, Moment, Ranked, Step
 from openclap.store import open_store
 
 if TYPE_CHECKING:
@@ -199,10 +200,10 @@ class Library(LibraryContents):
         ----------
         query
             A string is words: "rain + wind -thunder" wants the first two and not the third. Words in quotes must stand
-            in the file's name, folders or tags; it must be in the collection that `in:` names, and `artist:`, `album:`, `title:`, `genre:`, `folder:`, `ucs:`, `bpm:`
-            (also 120-128) and `key:` must fit them. A Path, bytes, (wave, rate) or dict is a sound, and so is a sound's
-            embedding (E,). With a `Detector`, its probability is the confidence of a hit. A list of words, sounds and
-            detectors asks for all of them together.
+            in the file's name, folders or tags; `artist:`, `album:`, `title:`, `genre:`, `folder:`, `ucs:`, `bpm:`
+            (also 120-128) and `key:` must fit them, and `in:` names a collection that it must be in. A Path, bytes,
+            (wave, rate) or dict is a sound, and so is a sound's embedding (E,). With a `Detector`, its probability is
+            the confidence of a hit. A list of words, sounds and detectors asks for all of them together.
         without
             Words for what should not be heard, as after a minus.
         per
@@ -221,7 +222,7 @@ class Library(LibraryContents):
             Fields of the filter by themselves: `within` (files and folders), `path` (a pattern for it, "*.wav" or
             "*/rain/*", where `*` also fits slashes), `min_seconds` and `max_seconds`, `after` and `before` (seconds
             since 1970, as `os.path.getmtime` gives them), `tags` and `collections` (a file must have all of these, and be
-            in all of those).
+            in all of those), `formats` (endings of names, as "wav", of which it must have one).
         """
         if per not in ("file", "window"):
             raise UsageError(f"per is {per!r}; choose file or window")
@@ -275,19 +276,89 @@ class Library(LibraryContents):
         ----------
         like, unlike
             Words (a string) and sounds (a Path and what else `search` takes). Given sounds and their copies are not
-            recommended.
+            recommended. Words in quotes and `artist:` and the others of `search` in `like` say which files may be.
         variety
             0 chooses what is nearest, however much alike; 1 what differs most from the recordings before it.
         filter, missing, **options
             As in `search`.
         """
         self._check(k)
-        where = self._where(filter, options)
         likes, unlikes = ([part] if isinstance(part, str | os.PathLike) else list(part) for part in (like, unlike))
+        wanted: Any = likes
+        asked = read_question(wanted, (), filter)
+        wanted, where = asked.query, self._where(asked.filter, options)
         clap, bank = self._need_model(), self._bank()
-        found = recommend(self._store, clap, bank, likes, unlikes, k, variety=variety, where=where, missing=missing)
-        found.unknown = clap.unknown_words([text for part in (*likes, *unlikes) for text in texts_of(part)])
+        found = recommend(self._store, clap, bank, wanted, unlikes, k, variety=variety, where=where, missing=missing)
+        found.unknown = clap.unknown_words([text for part in (*wanted, *unlikes) for text in texts_of(part)])
         return found
+
+    def journey(
+        self,
+        a: Query | End,
+        b: Query | End,
+        n: int = 12,
+        *,
+        filter: SearchFilter | None = None,
+        missing: bool = False,
+        **options: Unpack[FilterKeywords],
+    ) -> Ranked[Step]:
+        """Walk from one recording to another by equal steps: `n` recordings, each further on the way than the last.
+
+        Whole recordings are compared. No content comes twice; where the library holds too few that lie between, there
+        are fewer.
+
+        Parameters
+        ----------
+        a, b
+            Where it begins and ends: a Path and what else `search` takes. Words stand for the recording that fits them
+            best; a sound of the library is the first, or the last, step itself. An `end` is one without being read.
+        n
+            2 to 200.
+        filter, missing, **options
+            As in `search`, for what lies between.
+
+        Raises
+        ------
+        UsageError
+            Both ends sound the same.
+        EmptySound
+            Nothing is heard in a sound.
+        """
+        check_steps(n)
+        clap = self._check(n)
+        ends: list[End] = []
+        for sound in (a, b):
+            if isinstance(sound, End):
+                ends.append(sound)
+                continue
+            if not has_words(sound):
+                ends.append(end_of(self._store, clap, sound))
+                continue
+            hits = self.search(sound, NEXT_BEST, filter=filter, missing=missing, **options)
+            named = end_by_words(self._store, hits, ends)
+            if named is None:
+                return Ranked((), hits.left_out, unknown=hits.unknown)
+            ends.append(named)
+        where = self._where(filter, options)
+        asked = [text for part in (a, b) if not isinstance(part, End) for text in texts_of(part)]
+        steps, left_out = find_journey(self._store, ends[0], ends[1], n, where=where, missing=missing)
+        return Ranked(steps, left_out, unknown=clap.unknown_words(asked))
+
+    def end(self, path: str) -> End | None:
+        """A recording of the library, by its absolute path, as an end of `journey`; None where it is not there.
+
+        The file itself is not read.
+
+        Raises
+        ------
+        EmptySound
+            Nothing is heard in it.
+        """
+        recording = self._store.recording(path)
+        if recording is None:
+            return None
+        refuse_silent(os.path.basename(path), recording.heard)  # noqa: PTH119 -- as the path is written
+        return End(recording.track, recording.file)
 
     def moments(
         self,
@@ -316,9 +387,10 @@ class Library(LibraryContents):
         vector = self._vector(asked.query, (), k)
         opened = None if served is None else lambda path: served.open(path, self.versions([path]).get(path))
         clap = self._need_model()
-        found = find_moments(
+        return find_moments(
             self._store,
             clap,
+            asked.query,
             vector,
             k,
             judge=judge_of(self._bank(), asked.query, vector),
@@ -328,8 +400,6 @@ class Library(LibraryContents):
             opened=opened,
             stop=stop,
         )
-        found.unknown = clap.unknown_words(texts_of(asked.query))
-        return found
 
     def duplicates(self, *, within: Paths | None = None, progress: bool = False) -> Duplicates:
         """Find files that hold the same recording, whatever their format, gain and start.
@@ -342,13 +412,17 @@ class Library(LibraryContents):
         """Files as they were when they were indexed, by path; files that the library does not hold are left out."""
         return {path: FileVersion.from_index(file) for path, file in self._store.find_files(paths).items()}
 
+    def lengths(self, paths: Iterable[str]) -> dict[str, float]:
+        """The seconds of files, by path; files that the library does not hold are left out."""
+        return {path: file.seconds for path, file in self._store.find_files(paths).items()}
+
     def paths(self, within: Paths | None = None) -> Iterator[str]:
         """The paths of all files, or of those in some files and folders."""
         return (file.path for file in self._store.files(resolve_filter(None, {"within": within})))
 
-    def recordings(self, most: int | None = None) -> Iterator[Recording]:
-        """Files with their windows, by path: all of them, or `most` that are evenly spread over the library."""
-        return spread_recordings(self._store, most)
+    def recordings(self, most: int | None = None, *, within: Paths | None = None) -> Iterator[Recording]:
+        """Files with their windows, by path: those in some files and folders, or all; or `most`, evenly spread over all."""
+        return spread_recordings(self._store, most, resolve_filter(None, {"within": within}))
 
     def sample(self, count: int) -> npt.NDArray[np.float32]:
         """Embeddings of windows from all over the library (at most `count`, E); the same ones until it changes."""

@@ -1,14 +1,11 @@
 """A query → the moments of a recording, or of a library, in which it is heard: a coarse look, then a finer one.
 
-    coarse  ──[    ]──        windows of some seconds: the best of them may hold the sound
-              [    ]
-                [    ]
-    fine       ▁▁▂▇▇▇▂▁▁      windows of 1 s every quarter of a second: where in them it begins and ends
+    coarse  [  ][  ][  ][  ]  windows of 1 s: the best of them, and what lies beside them, may hold the sound
+    fine      ▁▁▂▇▇▇▂▁▁       windows of 1 s every quarter of a second: where in them it begins and ends
 
-A short sound hardly shows in a long window (of sounds planted in noise, windows of 10 s find half, windows of 1 s nine
-of ten: LOG.md), but that window is nearly always among the best 5 %. So these are read again, and moments are ranked by
-the finer windows. The coarse windows of a library are those it holds; those of a recording are kept (`window_cache`).
-Windows in which nothing is heard hold no moment.
+Of sounds planted in noise, windows of 10 s find half, windows of 1 s nine of ten (LOG.md). So moments are ranked by the
+finer windows. The coarse windows of a library are the long ones that it holds; those of a recording are kept
+(`window_cache`), so that it is listened to once. Windows in which nothing is heard hold no moment.
 """
 
 from __future__ import annotations
@@ -28,14 +25,15 @@ import numpy.typing as npt
 from openclap.audio.decode_limits import limit, split_limits
 from openclap.audio.load import Sound, sound_name
 from openclap.clap import CLAP
-from openclap.confidence import ReferenceBank, has_own_curves, reference_bank
+from openclap.confidence import ReferenceBank, confidence_curves, has_own_curves, reference_bank
 from openclap.config.checks import check_count
+from openclap.detector import Detector
 from openclap.errors import SoundError, UsageError
-from openclap.library.query import Query, embed_query, has_words
+from openclap.library.query import Query, embed_query, has_words, is_unknown, texts_of
 from openclap.library.reachability import is_reachable, nearest_reachable
 from openclap.results import Moment, Ranked, Windows
 from openclap.store import SearchFilter, Store
-from openclap.window_cache import WindowCache, user_cache
+from openclap.window_cache import FINE_WINDOW, WindowCache, user_cache
 
 __all__ = [
     "Judge",
@@ -44,6 +42,7 @@ __all__ = [
     "merge_windows",
     "moments_in",
     "moments_of_each",
+    "rank_moments",
     "take_best",
 ]
 
@@ -52,10 +51,12 @@ Vector = npt.NDArray[np.float32]
 Judge = Callable[[Vector], Vector]  # windows (W, E) → the confidence that each holds what is looked for (W,)
 
 LEAST_HOP = 0.05  # seconds; a minute of sound is 1 200 windows then
-CANDIDATES = 0.05  # share of the coarse windows that get the finer look,
-FEWEST = 10  # and at least this many
+FEWEST = 20  # of a recording's windows of 1 s get the finer look, at least,
+BESIDE = 1.0  # with so many seconds before and after them
+CANDIDATES = 0.05  # share of longer windows that get it,
+FEW_LONG = 10  # and at least this many
 FINE_SECONDS = 600.0  # of one recording that get the finer look, the best windows first
-LOOKED_INTO = 4  # windows of a library that get the finer look, for each moment that is wanted
+LOOKED_INTO = 4  # windows that get the finer look, for each moment that is wanted
 PAUSE = 1.0  # seconds without the sound that do not end a moment
 
 
@@ -65,12 +66,12 @@ def moments_in(
     query: Query,
     k: int = 5,
     *,
-    window: float = 2.0,
+    window: float = 1.0,
     hop: float = 1.0,
     fine: bool = True,
     track: int | None = None,
     cache: WindowCache | None = None,
-) -> list[Moment]:
+) -> Ranked[Moment]:
     """Find the moments of one recording that fit a query, best first.
 
     `window` and `hop` are those of the coarse look, in seconds. With `fine`, the best windows are read again in windows
@@ -88,12 +89,12 @@ def moments_of_each(
     queries: Sequence[Query],
     k: int = 5,
     *,
-    window: float = 2.0,
+    window: float = 1.0,
     hop: float = 1.0,
     fine: bool = True,
     track: int | None = None,
     cache: WindowCache | None = None,
-) -> list[list[Moment]]:
+) -> list[Ranked[Moment]]:
     """Find the moments of one recording for each of several queries → for each what `moments_in` gives.
 
     The recording is listened to once for all of them.
@@ -104,16 +105,29 @@ def moments_of_each(
     heard = user_cache() if cache is None else cache
     vectors = [embed_query(clap, query) for query in queries]
     sound, (source, _) = limit(sound, track=track), split_limits(sound)
-    spans = heard.windows(clap, sound, window=window, hop=hop).audible()
+    every = heard.windows(clap, sound, window=window, hop=hop)
+    spans = every.audible()
     if not len(spans):
-        return [[] for _ in queries]
+        return [rank_moments(clap, query, ()) for query in queries]
     name = os.fspath(source) if isinstance(source, str | os.PathLike) else sound_name(source)
     bank = reference_bank(clap)
     looks = [_Look(vector, judge_of(bank, query, vector), name) for query, vector in zip(queries, vectors, strict=True)]
     if not fine:
-        return [take_best(look.merge(spans), k) for look in looks]
-    refined = refine_moments(clap, sound, [(look, look.choose(spans)) for look in looks], heard)
-    return [take_best(moments, k) for moments in refined]
+        found = [look.merge(spans) for look in looks]
+    else:
+        known = every if window == FINE_WINDOW else None
+        found = refine_moments(clap, sound, [(look, look.choose(spans, k)) for look in looks], heard, known)
+    return [rank_moments(clap, query, take_best(some, k)) for query, some in zip(queries, found, strict=True)]
+
+
+def rank_moments(clap: CLAP, query: Query, moments: Sequence[Moment], left_out: int = 0) -> Ranked[Moment]:
+    """Moments, best first, with what is said of all of them; each says whether it lies below the model's threshold."""
+    least = confidence_curves(clap.config).least(words=has_words(query))
+    if is_unknown(clap, query):
+        moments = [replace(moment, confidence=0.0) for moment in moments]
+    judged = [replace(m, unlikely=m.confidence is not None and m.confidence < least) for m in moments]
+    calibrated = isinstance(query, Detector) or has_own_curves(clap)
+    return Ranked(judged, left_out, calibrated=calibrated, unknown=clap.unknown_words(texts_of(query)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,18 +146,27 @@ class _Look:
         """The moments of windows, by these windows alone."""
         return merge_windows(self.path, windows.start, windows.end, self.scores(windows), self.judge(windows.embedding))
 
-    def choose(self, windows: Windows) -> list[Moment]:
-        """The best windows, joined: where a closer look is worth it."""
+    def choose(self, windows: Windows, k: int) -> list[Moment]:
+        """The best windows, joined: where a closer look is worth it.
+
+        Windows as short as the fine ones rank as these do, so a few are enough, with what lies beside them.
+        """
         score = self.scores(windows)
-        count = min(len(score), max(FEWEST, round(CANDIDATES * len(score))))
-        chosen = score >= min((score.mean() + score.max()) / 2, np.sort(score)[-count])
-        sure = self.judge(windows.embedding[chosen])
-        return join_windows(self.path, windows.start[chosen], windows.end[chosen], score[chosen], sure)
+        short = bool((windows.end - windows.start).max() <= FINE_WINDOW + 1e-6)
+        count = max(FEWEST, LOOKED_INTO * k) if short else max(FEW_LONG, round(CANDIDATES * len(score)))
+        chosen = score >= np.sort(score)[-min(len(score), count)]
+        if not short:
+            chosen |= score >= (score.mean() + score.max()) / 2
+        beside = BESIDE if short else 0.0
+        start = np.maximum(windows.start[chosen] - beside, 0.0)
+        end = np.minimum(windows.end[chosen] + beside, windows.end[-1])
+        return join_windows(self.path, start, end, score[chosen], self.judge(windows.embedding[chosen]))
 
 
 def find_moments(
     store: Store,
     clap: CLAP,
+    query: Query,
     vector: Vector,
     k: int,
     *,
@@ -154,12 +177,12 @@ def find_moments(
     opened: Callable[[str], BinaryIO] | None = None,
     stop: threading.Event | None = None,
 ) -> Ranked[Moment]:
-    """Find the moments of a whole library that fit a query's vector (E,), best first; see `Library.moments`.
+    """Find the moments of a whole library that fit a query, whose vector is (E,), best first; see `Library.moments`.
 
     `opened` opens the file at a path, where not every file may be read. `stop` ends what is decoded.
     """
     cache = user_cache() if opened is None else WindowCache(0, 0)  # what others may hand out is not kept
-    count = max(20, LOOKED_INTO * k) if fine else k
+    count = max(FEWEST, LOOKED_INTO * k) if fine else k
     rows, away = nearest_reachable(store, vector, count, where=where, per_file=not fine, missing=missing)
     found: list[Moment] = []
     if not fine:
@@ -185,11 +208,13 @@ def find_moments(
     if missing:
         lost = {moment.path for moment in best if not is_reachable(moment.path)}
         best = [replace(moment, missing=moment.path in lost) for moment in best]
-    return Ranked(best, len({row.path for row in away}), calibrated=has_own_curves(clap))
+    return rank_moments(clap, query, best, len({row.path for row in away}))
 
 
 def judge_of(bank: ReferenceBank, query: Query, vector: Vector) -> Judge:
     """A function that gives windows the confidences that hits for this query, with the vector (E,), would have."""
+    if isinstance(query, Detector):
+        return query.probability
     if has_words(query):
         return lambda windows: bank.confidences(vector[None], windows)[:, 0]
     sure = partial(bank.confidence, vector, words=False)
@@ -222,7 +247,11 @@ def take_best(moments: Sequence[Moment], k: int) -> list[Moment]:
 
 
 def refine_moments(
-    clap: CLAP, sound: Sound, looks: Sequence[tuple[_Look, Sequence[Moment]]], heard: WindowCache
+    clap: CLAP,
+    sound: Sound,
+    looks: Sequence[tuple[_Look, Sequence[Moment]]],
+    heard: WindowCache,
+    known: Windows | None = None,
 ) -> list[list[Moment]]:
     """Read moments of one recording again, in finer windows → for each look the exact moments; one may become several.
 
@@ -237,7 +266,7 @@ def refine_moments(
         lengths = np.cumsum([moment.end - moment.start for moment in near])
         chosen.append((near, max(1, int(np.searchsorted(lengths, FINE_SECONDS, side="right")))))
     spans = [(moment.start, moment.end) for near, count in chosen for moment in near[:count]]
-    fine = iter(heard.fine_windows(clap, sound, spans))
+    fine = iter(heard.fine_windows(clap, sound, spans, known))
     found = []
     for (look, _), (near, count) in zip(looks, chosen, strict=True):
         made = list(near[count:])
@@ -258,6 +287,8 @@ def _refine_moment(moment: Moment, look: _Look, windows: Windows) -> list[Moment
     """
     start, end, score, sure = windows.start, windows.end, look.scores(windows), look.judge(windows.embedding)
     edges = np.unique(np.concatenate([start, end]))
+    if len(edges) < 2:  # shorter than a millisecond
+        return [moment]
     middle = (edges[:-1] + edges[1:]) / 2
     covered = (start[None] <= middle[:, None]) & (middle[:, None] < end[None])
     some = covered.any(1)  # between two windows may be silence

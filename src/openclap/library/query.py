@@ -33,6 +33,7 @@ __all__ = [
     "embed_query",
     "has_words",
     "is_sound_alone",
+    "is_unknown",
     "parse_query",
     "read_question",
     "refuse_silent",
@@ -164,6 +165,18 @@ def texts_of(query: Query, without: Sequence[str] = ()) -> list[str]:
 def is_sound_alone(query: Query) -> bool:
     """Whether a query is one sound, or the embedding of one: then whole recordings are compared."""
     return not isinstance(query, str | Detector) and not _is_several(query)
+
+
+def is_unknown(clap: CLAP, query: Query) -> bool:
+    """Whether a query is words alone, none of which the model was ever taught: then no cosine with it means anything."""
+    parts: Any = query if _is_several(query) else [query]
+    if not all(isinstance(part, str) for part in parts):
+        return False
+    unknown = {one.word.casefold() for one in clap.unknown_words(texts_of(query))}
+    if not unknown:
+        return False
+    shown = [words_of_query(text).spelled.values() for part in parts for text in parse_query(part)[0]]
+    return all(word.casefold() in unknown for words in shown for word in words)
 
 
 def has_words(query: Query) -> bool:

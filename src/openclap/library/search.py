@@ -17,7 +17,7 @@ import numpy as np
 from openclap.clap import CLAP
 from openclap.confidence import ReferenceBank, confidence_curves, has_own_curves
 from openclap.detector import Detector
-from openclap.library.query import Question, Vector, has_words, is_sound_alone
+from openclap.library.query import Question, Vector, has_words, is_sound_alone, is_unknown
 from openclap.library.reachability import is_reachable, nearest_reachable
 from openclap.results import Hit, Ranked
 from openclap.store import ScoredWindow, SearchFilter, Store, WordMatch
@@ -45,15 +45,19 @@ def find_hits(
 
     A detector says itself how sure it is; only for other queries `bank` is called, which takes seconds the first time.
     Windows in which nothing is heard are no hits: a model that normalises loudness finds anything in them. A silent file
-    that is called by the words of the query is the last of them, since its name alone says so.
+    that is called by the words of the query is the last of them, since its name alone says so. Of words that the model
+    was never taught, only names say anything.
     """
     where = None if asked.filter == SearchFilter() else asked.filter
+    unknown = is_unknown(clap, asked.query)
     whole, per_file = per == "file" and is_sound_alone(asked.query), per == "file"
     rows, away = nearest_reachable(store, vector, k, where=where, per_file=per_file, whole=whole, missing=missing)
     named = _Names(store, asked, vector, where) if by != "sound" and asked.wanted.words else None
     left_out = {row.path for row in away}
     if named is not None:
-        rows = named.ranked(() if by == "names" else rows, bank(), max(NAMED_LEAST, NAMED_EACH * k))
+        rows = named.ranked(
+            () if by == "names" else rows, bank(), max(NAMED_LEAST, NAMED_EACH * k), by_name_alone=unknown
+        )
         rows, gone = _first_reachable(rows, k, missing=missing)
         left_out |= gone
     query, words = asked.query, has_words(asked.query)
@@ -65,7 +69,7 @@ def find_hits(
         confidence = partial(bank().confidence, vector, words=words)
     hits = []
     for row in rows:
-        likely = 0.0 if row.silent else confidence(row.embedding)
+        likely = 0.0 if row.silent or unknown else confidence(row.embedding)
         lost = missing and not is_reachable(row.path)
         hit = Hit(row.path, row.start, row.end, row.score, likely, lost, likely < least, silent=row.silent)
         hits.append(hit if named is None else named.judged(hit, least))
@@ -101,8 +105,13 @@ class _Names:
         self._matches: dict[str, WordMatch] = {}
         self._relevance: dict[tuple[str, float], float] = {}  # by path and start
 
-    def ranked(self, heard: Sequence[ScoredWindow], bank: ReferenceBank, most: int) -> list[ScoredWindow]:
-        """The windows that were `heard`, and the best ones of at most so many files that the words name, best first."""
+    def ranked(
+        self, heard: Sequence[ScoredWindow], bank: ReferenceBank, most: int, *, by_name_alone: bool
+    ) -> list[ScoredWindow]:
+        """The windows that were `heard`, and the best ones of at most so many files that the words name, best first.
+
+        With `by_name_alone`, the sound of a file that no word names makes it no more relevant.
+        """
         words, known = self._asked.wanted.words, {row.path for row in heard}
         self._note(self._store.match_words(words, most, where=self._where))
         self._note(self._match_among(words, known - self._matches.keys()))
@@ -114,7 +123,8 @@ class _Names:
         shares = [self._share(row.path) - against.get(row.path, 0.0) for row in rows]
         scores = np.array([row.score for row in rows], np.float32)
         silent = np.array([row.silent for row in rows], np.bool_)
-        relevance = bank.relevance(self._vector, scores, np.array(shares, np.float32)) * ~silent
+        unsaid = silent | (np.array(shares) <= 0) if by_name_alone else silent
+        relevance = bank.relevance(self._vector, scores, np.array(shares, np.float32)) * ~unsaid
         self._relevance = {(row.path, row.start): float(x) for row, x in zip(rows, relevance, strict=True)}
         worth = [share if row.silent else row.score for row, share in zip(rows, shares, strict=True)]
         order = sorted(range(len(rows)), key=lambda i: (-relevance[i], -worth[i], rows[i].path, rows[i].start))

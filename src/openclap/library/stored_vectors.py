@@ -11,7 +11,7 @@ from openclap.errors import LibraryError
 from openclap.library.scan import absolute_path, size_and_time
 from openclap.normalization import Vectors
 from openclap.results import Hit
-from openclap.store import Recording, Store
+from openclap.store import Recording, SearchFilter, Store
 
 __all__ = ["embedding_of_file", "spread_recordings", "vectors_of_hits"]
 
@@ -43,10 +43,10 @@ def embedding_of_file(store: Store, path: str | os.PathLike[str]) -> Vectors | N
     return store.tracks([wanted]).get(wanted)
 
 
-def spread_recordings(store: Store, most: int | None) -> Iterator[Recording]:
-    """Files with their windows, by path: all of them, or `most` that are evenly spread over the library."""
+def spread_recordings(store: Store, most: int | None, where: SearchFilter | None = None) -> Iterator[Recording]:
+    """Files with their windows, by path: all that a filter allows, or `most` that are evenly spread over the library."""
     if most is None:
-        yield from store.scan()
+        yield from store.scan(where)
         return
     count = store.stats()["files"]
     wanted = set(np.linspace(0, count - 1, min(most, count)).round().astype(int).tolist())

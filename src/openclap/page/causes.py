@@ -16,6 +16,7 @@ CAUSES: tuple[tuple[str, str], ...] = (
     (r"\bcodec\b", "cause.codec"),
     (r"not a sound|is no sound|could be decoded as audio|cannot decode it|be broken or no audio", "cause.no_sound"),
     (r"is 0 bytes long|holds no samples|no samples", "cause.empty"),
+    (r"nothing is heard", "cause.silent"),
     (r"NaN or infinite", "cause.not_finite"),
     (r"as large as", "cause.loud"),
     (r"header claims", "cause.header"),

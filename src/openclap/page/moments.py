@@ -15,7 +15,6 @@ import numpy.typing as npt
 from openclap.audio.levels import cut_frames
 from openclap.audio.load import Sound, duration, stream
 from openclap.clock import clock
-from openclap.confidence import confidence_curves
 from openclap.library import moments_in, write_moments
 from openclap.library.query import parse_query
 from openclap.page.examples import LONG_TRIED
@@ -114,7 +113,6 @@ def compute(page: Page, sound: str | None, words: str | None, k: int, *, job: Jo
     seconds, peaks = float(shape["seconds"]), shape["peaks"]
     path: Path = given.source
     shelf = page.desk.shelf
-    least = confidence_curves(page.desk.clap.config).unlikely
     players = [
         Player(
             shelf.show(str(path), m.start, m.end),
@@ -122,13 +120,12 @@ def compute(page: Page, sound: str | None, words: str | None, k: int, *, job: Jo
             m.start,
             min(m.end, seconds),
             m.score,
-            m.confidence is not None and m.confidence < least,
+            m.unlikely,
         )
         for m in moments
     ]
     csv, labels = _written(page, path, moments, words)
-    unknown = page.desk.clap.unknown_words([*wanted, *unwanted])
-    return Found(path.name, seconds, peaks, players, csv, labels, unknown)
+    return Found(path.name, seconds, peaks, players, csv, labels, moments.unknown)
 
 
 def _written(page: Page, sound: Path, moments: list[Moment], words: str) -> tuple[str, str]:

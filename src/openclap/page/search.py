@@ -48,12 +48,16 @@ class Filters:
 
 @dataclass(frozen=True)
 class Results:
-    """Players, best first; `like` is the name of the sound that was searched with by its button; the others as of `Ranked`."""
+    """Players, best first; `like` is the name of the sound that was searched with by its button; the others as of `Ranked`.
+
+    `no_names`: names alone were asked for, but no word can be part of one.
+    """
 
     players: list[Player]
     like: str = ""
     left_out: int = 0
     unknown: Sequence[UnknownWord] = ()
+    no_names: bool = False
 
 
 def build(page: Page) -> None:
@@ -200,7 +204,9 @@ def _search(
             filter=allowed,
         )
         versions = library.versions({hit.path for hit in hits})
-    return Results([_player(page, hit, versions.get(hit.path)) for hit in hits], name, hits.left_out, hits.unknown)
+    players = [_player(page, hit, versions.get(hit.path)) for hit in hits]
+    no_names = filters.by == "names" and hits.by == "sound" and not name
+    return Results(players, name, hits.left_out, hits.unknown, no_names)
 
 
 def _player(page: Page, hit: Hit, version: FileVersion | None) -> Player:
@@ -255,6 +261,8 @@ def draw_unknown(words: Sequence[UnknownWord], language: Language) -> str:
 def draw(found: Results, language: Language) -> str:
     """Players, best first."""
     notes = draw_unknown(found.unknown, language) + draw_left_out(found.left_out, language)
+    if found.no_names:
+        notes = f'<p class="oc-note">{say("search.no_names", language)}</p>{notes}'
     if found.players and all(one.unlikely for one in found.players):
         notes = f'<p class="oc-said">{say("moments.nothing", language)}</p>{notes}'
     if not found.players:

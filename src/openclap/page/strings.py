@@ -146,6 +146,10 @@ TABLE: dict[str, tuple[str, str]] = {
     "search.by_names": ("names", "名称"),
     "search.relevance": ("relevance {share}", "相关度 {share}"),
     "search.named": ("named {words}", "名称含 {words}"),
+    "search.no_names": (
+        "No word of this can be part of a name, so these are by sound.",
+        "这里没有可能出现在文件名里的词，因此按声音排序。",
+    ),
     "search.unknown": ("The model does not know: {words}", "模型不认识：{words}"),
     "search.more": ("More like this", "查找相似"),
     "search.download": ("Download", "下载"),
@@ -456,6 +460,7 @@ TABLE: dict[str, tuple[str, str]] = {
         "其音频编码无法在此解码；请转换为 FLAC",
     ),
     "cause.empty": ("it holds no sound at all", "其中没有任何声音"),
+    "cause.silent": ("nothing is heard in it", "其中听不到任何声音"),
     "cause.not_finite": ("it holds samples that are no numbers; repair it", "其中含有非数值的采样；请修复"),
     "cause.loud": ("its samples are far too large; scale it down", "其采样值过大；请调低"),
     "cause.header": ("its header claims an impossible sampling rate", "其文件头声称的采样率不可能存在"),

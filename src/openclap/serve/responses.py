@@ -15,6 +15,8 @@ __all__ = [
     "EmbeddingsResponse",
     "ErrorDetails",
     "ErrorResponse",
+    "JourneyResponse",
+    "JourneyStep",
     "MatchResponse",
     "ModelCard",
     "ModelsResponse",
@@ -118,6 +120,21 @@ class SearchHit(BaseModel):
     relevance: float | None = None
     named: list[str] | None = None
     silent: bool | None = None
+    unlikely: Annotated[bool | None, Field(description="True where it is probably not what was asked for.")] = None
+
+
+class JourneyStep(BaseModel):
+    """A recording on the way: its `position` from 0 to 1, and the cosine `similarity` with the one before it."""
+
+    path: str
+    start: float
+    end: float
+    score: float
+    position: float
+    similarity: float | None = None
+    unlikely: Annotated[
+        bool | None, Field(description="True where it is probably not what the words of this end describe.")
+    ] = None
 
 
 LeftOut = Annotated[
@@ -125,13 +142,27 @@ LeftOut = Annotated[
 ]
 
 
+NothingLikely = Annotated[
+    bool, Field(description="None of them, if there are any, is likely to be what was asked for: tell that first.")
+]
+
+
 class SearchResponse(BaseModel):
     """Hits, best first; `by` what they are ordered: by sound, where no word of the query can be part of a name."""
 
     hits: list[SearchHit]
+    nothing_likely: NothingLikely
     left_out: LeftOut = 0
     unknown: Unknown = []
     by: Literal["both", "sound", "names"]
+
+
+class JourneyResponse(BaseModel):
+    """Recordings from one end to the other, each further on the way than the one before."""
+
+    steps: list[JourneyStep]
+    left_out: LeftOut = 0
+    unknown: Unknown = []
 
 
 class Span(BaseModel):
@@ -152,6 +183,7 @@ class MomentsResponse(BaseModel):
     """Moments, best first, those of several `queries` one query after the other; `left_out` counts recordings of the library."""
 
     moments: list[Span]
+    nothing_likely: NothingLikely
     left_out: LeftOut = 0
     unknown: Unknown = []
 

@@ -255,16 +255,18 @@ class _ComputeRoutes:
     async def search(self, request: HttpRequest) -> Response:
         """Find sounds in the server's library by words, by a sound, or by both, best first."""
         asked = await self._read(request, SearchRequest)
-        source = self._query(asked.query, asked.audio, asked.k)
-        for name in ("without", "within", "tags", "collections"):
+        source = self._query(asked.query or asked.like, asked.audio, asked.k)
+        for name in ("without", "within", "tags", "collections", "formats"):
             self._check_many(name, getattr(asked, name) or ["-"])
             self._check_texts(name, getattr(asked, name) or [])
+        where = asked.take(SearchFilter)
         found = await self._engine.search(
-            asked.query, source, asked.k, asked.take(SearchFilter), without=asked.without, per=asked.per, by=asked.by
+            asked.query, source, asked.k, where, without=asked.without, per=asked.per, by=asked.by, like=asked.like
         )
         return _json_response(
             SearchResponse(
-                hits=[SearchHit.model_validate(hit.to_dict()) for hit in found],
+                hits=[SearchHit(**{**hit.to_dict(), "unlikely": hit.unlikely or None}) for hit in found],
+                nothing_likely=found.nothing_likely,
                 left_out=found.left_out,
                 unknown=found.unknown,
                 by=found.by,
@@ -279,7 +281,14 @@ class _ComputeRoutes:
         source = self._query(asked.query, asked.audio, asked.k)
         found = await self._engine.moments(asked.query, source, asked.k)
         moments = _spans(found, given=asked.query is not None and source is not None)
-        return _json_response(MomentsResponse(moments=moments, left_out=found.left_out, unknown=found.unknown))
+        return _json_response(
+            MomentsResponse(
+                moments=moments,
+                nothing_likely=found.nothing_likely,
+                left_out=found.left_out,
+                unknown=found.unknown,
+            )
+        )
 
     async def _moments_of_each(self, asked: MomentsRequest) -> Response:
         """Several questions about one recording, or about the library."""
@@ -296,6 +305,7 @@ class _ComputeRoutes:
         return _json_response(
             MomentsResponse(
                 moments=[span for query, some in each for span in _spans(some, given=source is not None, query=query)],
+                nothing_likely=all(some.nothing_likely for some in found),
                 left_out=max(some.left_out for some in found),
                 unknown=list(unknown.values()),
             )

@@ -137,7 +137,9 @@ def recordings_to_table(recordings: Sequence[Recording], tags: Mapping[str, Sequ
         "embedding": lists,
         **{name: [text[name] for text in texts] for name in (*TEXT, NAMED)},
         LEVEL: [None if math.isnan(level) else level for r in recordings for level in r.levels.tolist()],
-        TRACK: [None if number else recordings[i].track.astype("<f4").tobytes() for i, number in windows],
+        TRACK: [
+            None if number or counts[i] == 1 else recordings[i].track.astype("<f4").tobytes() for i, number in windows
+        ],  # of a single window, this is the whole
     }
     schema = windows_schema(vectors.shape[1])
     arrays = [pa.array(columns[field.name], field.type) for field in schema]

@@ -351,7 +351,8 @@ class LanceStore(Store):
         best: list[ScoredWindow] = []
         with self._tables.translate_errors("read"):
             table = self._rows.current()
-            for some in batches(map(path_to_text, paths), FILES_AT_ONCE) if table is not None else ():
+            texts = dict.fromkeys(map(path_to_text, paths))
+            for some in batches(texts, FILES_AT_ONCE) if table is not None else ():
                 validate_width(query, table.schema.field("embedding").type.list_size)
                 columns = window_columns(table)
                 found = table.search().where(is_any_of("path", some)).select(columns).limit(None).to_arrow()

@@ -11,11 +11,18 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from collections.abc import Callable, Iterator
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
+
+import numpy as np
 
 from openclap.atomic_write import atomic_write
 from openclap.errors import Hint, LibraryError
+from openclap.silence import track_vector
+from openclap.store.sqlite.rows import matrix_of
 from openclap.store.sqlite.words import WORDS
+from openclap.store.validation import UNIT_TOLERANCE, BrokenValue
 
 __all__ = [
     "FORMAT_VERSION",
@@ -35,7 +42,7 @@ OLDEST = 2
 TRACKS = """
 CREATE TABLE {}tracks (
     file INTEGER PRIMARY KEY REFERENCES files ON DELETE CASCADE, embedding BLOB NOT NULL);
-"""  # a table of its own: rows of files are read by the thousand, and their vectors seldom
+"""  # of files with several windows; a table of its own, as rows of files are read by the thousand, and vectors seldom
 
 TAGS_OF_CONTENT = """
 CREATE TABLE remembered (
@@ -71,9 +78,24 @@ def _words(db: sqlite3.Connection) -> None:
 
 
 def _levels_and_tracks(db: sqlite3.Connection) -> None:
-    """4 → 5: the level of each window, and the vector of each file as a whole, where they are known."""
+    """4 → 5: the level of each window, which the next embedding fills, and the vector of each file as a whole."""
     db.execute("ALTER TABLE windows ADD COLUMN level REAL")
     db.execute(TRACKS.format(""))
+    db.executemany("INSERT INTO tracks (file, embedding) VALUES (?, ?)", _tracks_of_windows(db))
+
+
+def _tracks_of_windows(db: sqlite3.Connection) -> Iterator[tuple[int, bytes]]:
+    """The vector as a whole, as a blob, of each file with several windows that are sound."""
+    rows = db.execute("SELECT file, embedding FROM windows ORDER BY file")
+    for file, group in groupby(rows, key=itemgetter(0)):
+        with contextlib.suppress(BrokenValue):  # `check` finds it
+            blobs = [blob for _, blob in group]
+            if len(blobs) == 1:  # its window is the whole
+                continue
+            vectors = matrix_of(blobs)
+            track = track_vector(vectors, np.full(len(vectors), np.nan))
+            if abs(float(track @ track) - 1) < UNIT_TOLERANCE:
+                yield file, track.astype("<f4").tobytes()
 
 
 STEPS: dict[int, Callable[[sqlite3.Connection], None]] = {

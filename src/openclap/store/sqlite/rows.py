@@ -6,18 +6,16 @@ import json
 import math
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import groupby
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from openclap.batches import batches
-from openclap.silence import is_heard
-from openclap.store.ranking import round_score, sort_rows
-from openclap.store.records import File, Recording, RememberedTags, ScoredWindow, Vectors
+from openclap.silence import track_vector
+from openclap.store.records import File, Recording, RememberedTags, Vectors
 from openclap.store.sqlite.vector_cache import Block
 from openclap.store.validation import (
     UNIT_TOLERANCE,
@@ -26,10 +24,8 @@ from openclap.store.validation import (
     validate_identity,
     validate_level,
     validate_path,
-    validate_scores,
     validate_span,
     validate_vectors,
-    validate_width,
 )
 
 __all__ = [
@@ -37,13 +33,11 @@ __all__ = [
     "FILE",
     "ROWS_AT_ONCE",
     "TAGGED",
-    "best_windows",
     "blocks_after",
     "count_windows",
     "counts_of",
     "file_to_row",
     "key_to_path",
-    "load_scored_windows",
     "matrix_of",
     "meta_of",
     "path_to_key",
@@ -53,6 +47,7 @@ __all__ = [
     "restore_tags",
     "row_to_file",
     "row_to_recording",
+    "sample_vectors",
     "tracks_of",
     "vectors_of",
     "width_of",
@@ -142,8 +137,10 @@ def write_windows(db: sqlite3.Connection, number: int, recording: Recording) -> 
         "INSERT INTO windows (file, start_seconds, end_seconds, embedding, level) VALUES (?, ?, ?, ?, ?)",
         [(number, *row) for row in rows],
     )
-    track = recording.track.astype("<f4").tobytes()
-    db.execute("INSERT OR REPLACE INTO tracks (file, embedding) VALUES (?, ?)", [number, track])
+    db.execute("DELETE FROM tracks WHERE file = ?", [number])
+    if len(recording.start) > 1:  # otherwise its window is the whole
+        track = recording.track.astype("<f4").tobytes()
+        db.execute("INSERT INTO tracks (file, embedding) VALUES (?, ?)", [number, track])
 
 
 def tracks_of(db: sqlite3.Connection, paths: Iterable[str]) -> dict[str, Vectors]:
@@ -152,16 +149,33 @@ def tracks_of(db: sqlite3.Connection, paths: Iterable[str]) -> dict[str, Vectors
     width = width_of(db)
     for some in batches(map(path_to_key, paths), AT_ONCE):
         rows = db.execute(
-            f"SELECT {TAGGED}, id, tracks.embedding FROM files LEFT JOIN tracks ON tracks.file = id"
+            "SELECT id, path, embedding FROM files LEFT JOIN tracks ON tracks.file = id"
             f" WHERE path IN ({placeholders(some)})",
             some,
         ).fetchall()
-        for row in rows:
-            vector = np.frombuffer(row[8], "<f4") if isinstance(row[8], bytes) and len(row[8]) == 4 * width else None
-            if vector is None or not abs(float(vector @ vector) - 1) < 2 * UNIT_TOLERANCE:
-                vector = row_to_recording(db, row[:8]).track
-            found[validate_path(key_to_path(row[0]))] = vector.astype(np.float32)
+        path_of = {number: validate_path(key_to_path(path)) for number, path, _ in rows}
+        noted = {number: np.frombuffer(blob, "<f4") for number, _, blob in rows if _has_width(blob, width)}
+        unit = {
+            number: vector for number, vector in noted.items() if abs(float(vector @ vector) - 1) < 2 * UNIT_TOLERANCE
+        }
+        others = {number: path for number, path in path_of.items() if number not in unit}
+        unit |= _tracks_of_windows(db, others, width)
+        found |= {path_of[number]: vector.astype(np.float32) for number, vector in unit.items()}
     return found
+
+
+def _tracks_of_windows(db: sqlite3.Connection, files: Mapping[int, str], width: int) -> Iterator[tuple[int, Vectors]]:
+    """The vectors as a whole of files (number → path), made of their windows, by number."""
+    wanted = f"file IN ({placeholders([*files])}) ORDER BY file"
+    rows = db.execute(f"SELECT file, embedding, level FROM windows WHERE {wanted}", [*files])
+    for number, group in groupby(rows, key=lambda row: row[0]):
+        windows, path = list(group), files[number]
+        vectors = validate_vectors(path, matrix_of([blob for _, blob, _ in windows]), width)
+        yield number, track_vector(vectors, np.array([validate_level(path, level) for *_, level in windows]))
+
+
+def _has_width(blob: Any, width: int) -> bool:
+    return isinstance(blob, bytes) and len(blob) == 4 * width
 
 
 def counts_of(db: sqlite3.Connection) -> tuple[int, int, float]:
@@ -202,55 +216,6 @@ def restore_tags(db: sqlite3.Connection, number: int, file: File) -> None:
     db.executemany("INSERT OR IGNORE INTO tags VALUES (?, ?)", [(number, name) for (name,) in names])
 
 
-def load_scored_windows(
-    db: sqlite3.Connection, ids: npt.NDArray[np.int64], scores: Vectors, width: int
-) -> list[ScoredWindow]:
-    """The windows with these ids that are still in the library, best first; ties by path and start."""
-    score_of = dict(zip(ids.tolist(), scores.tolist(), strict=True))
-    found = []
-    for some in batches(score_of, AT_ONCE):
-        for number, path, start, end, vector, level in db.execute(
-            "SELECT windows.id, path, start_seconds, end_seconds, embedding, level FROM windows JOIN files"
-            f" ON file = files.id WHERE windows.id IN ({placeholders(some)})",
-            some,
-        ):
-            if not isinstance(vector, bytes) or len(vector) != 4 * width:
-                raise BrokenValue("vectors are missing, or of different sizes")
-            name = validate_path(key_to_path(path))
-            score = min(1.0, max(-1.0, score_of[number]))
-            embedding = np.frombuffer(vector, "<f4").astype(np.float32)
-            if (
-                not abs(float(embedding @ embedding) - 1) < 2 * UNIT_TOLERANCE
-            ):  # the cache may have an older, whole vector
-                raise BrokenValue(f"the vectors of {name} are none")
-            silent = not is_heard(validate_level(name, level))
-            found.append(ScoredWindow(name, *validate_span(name, start, end), score, embedding, silent))
-    return sort_rows(found)
-
-
-def best_windows(db: sqlite3.Connection, query: Vectors, keys: Iterable[str | bytes]) -> list[ScoredWindow]:
-    """The window of each file at these paths whose cosine with a unit vector (E,) is the highest, best first.
-
-    A silent one only where all windows of a file are silent; these files are the last.
-    """
-    width = width_of(db)
-    best: dict[int, tuple[bool, float, int, float]] = {}  # of each file: whether heard, rounded cosine, window, cosine
-    if width:
-        validate_width(query, width)
-    for some in batches(keys, AT_ONCE) if width else ():
-        of_paths = f"ON file = files.id WHERE path IN ({placeholders(some)})"
-        columns = "windows.id, file, embedding, level"
-        found = db.execute(f"SELECT {columns} FROM files JOIN windows {of_paths}", some).fetchall()
-        scores = validate_scores(matrix_of([blob for _, _, blob, _ in found]) @ query) if found else ()
-        for (window, file, _, level), score in zip(found, scores, strict=True):
-            heard = bool(is_heard(validate_level("a file", level)))
-            one = heard, round_score(float(score)), -window, float(score)
-            best[file] = max(best.get(file, one), one)
-    ids = np.array([-window for _, _, window, _ in best.values()], np.int64)
-    rows = load_scored_windows(db, ids, np.array([score for *_, score in best.values()], np.float32), width)
-    return sorted(rows, key=lambda row: row.silent)
-
-
 def blocks_after(db: sqlite3.Connection, after: int) -> Iterator[Block]:
     """Every row with an id above `after`, in order."""
     rows = db.execute("SELECT id, file, embedding FROM windows WHERE id > ? ORDER BY id", [after])
@@ -260,13 +225,22 @@ def blocks_after(db: sqlite3.Connection, after: int) -> Iterator[Block]:
         yield ids, files, vectors.astype(np.float32, copy=False)
 
 
-def matrix_of(blobs: Sequence[bytes]) -> Vectors:
-    """Blobs that hold a vector each → (n, E)."""
+def matrix_of(blobs: Sequence[bytes], width: int = 0) -> Vectors:
+    """Blobs that hold a vector each → (n, E); where the width E is not given, the first one tells it."""
     if not all(isinstance(blob, bytes) for blob in blobs):
         raise BrokenValue("a vector is no vector")
-    if len({len(blob) for blob in blobs}) != 1 or not blobs[0] or len(blobs[0]) % 4:
+    width = width or (len(blobs[0]) // 4 if blobs else 0)
+    if not width or any(len(blob) != 4 * width for blob in blobs):
         raise BrokenValue("vectors are missing, or of different sizes")
-    return np.frombuffer(b"".join(blobs), "<f4").reshape(len(blobs), -1).astype(np.float32, copy=False)
+    return np.frombuffer(b"".join(blobs), "<f4").reshape(len(blobs), width).astype(np.float32, copy=False)
+
+
+def sample_vectors(db: sqlite3.Connection, count: int, width: int) -> Vectors:
+    """Vectors evenly spread over the library: (at most count, E)."""
+    ids = [number for (number,) in db.execute("SELECT id FROM windows")] if count else []
+    chosen = vectors_of(db, ids[:: max(1, len(ids) // max(1, count))][:count])
+    sample = np.array([vector for vector in chosen.values() if len(vector) == width], np.float32).reshape(-1, width)
+    return sample[np.isfinite(sample).all(1)]
 
 
 def vectors_of(db: sqlite3.Connection, ids: Sequence[int]) -> dict[int, Vectors]:

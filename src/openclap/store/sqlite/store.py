@@ -27,7 +27,6 @@ from openclap.batches import batches
 from openclap.errors import LibraryError, LibraryMismatch
 from openclap.plurals import count_noun
 from openclap.store.disk import folder_bytes, lock_folder
-from openclap.store.ranking import round_score, take_best
 from openclap.store.records import (
     File,
     FileText,
@@ -44,6 +43,8 @@ from openclap.store.records import (
 )
 from openclap.store.sqlite import repair
 from openclap.store.sqlite.cached_vectors import CachedVectors
+from openclap.store.sqlite.codes import Mask
+from openclap.store.sqlite.compare import best_windows, find_best
 from openclap.store.sqlite.database import Database
 from openclap.store.sqlite.filters import allowed_files, allowed_mask
 from openclap.store.sqlite.migration import FORMAT_VERSION, copy_whole
@@ -52,12 +53,10 @@ from openclap.store.sqlite.rows import (
     FILE,
     ROWS_AT_ONCE,
     TAGGED,
-    best_windows,
     count_windows,
     counts_of,
     file_to_row,
     key_to_path,
-    load_scored_windows,
     path_to_key,
     placeholders,
     read_model_identity,
@@ -65,13 +64,14 @@ from openclap.store.sqlite.rows import (
     restore_tags,
     row_to_file,
     row_to_recording,
+    sample_vectors,
     tracks_of,
     width_of,
     write_windows,
 )
 from openclap.store.sqlite.tags import count_tags, put_tags, remove_tags
 from openclap.store.sqlite.words import UNREAD, delete_file, match_words, numbers_of, texts_of, write_text
-from openclap.store.validation import BrokenValue, validate_path, validate_scores, validate_width
+from openclap.store.validation import BrokenValue, validate_path, validate_width
 
 __all__ = ["FORMAT_VERSION", "SqliteStore"]
 
@@ -96,6 +96,7 @@ class SqliteStore(Store):
         self._database = Database(self.file)
         self._claimed: dict[str, Any] = {}
         self._vectors = CachedVectors(folder / "cache", self._database)
+        self._last_mask: tuple[tuple[Any, ...], Mask] | None = None  # what it was made for, and the mask
 
     # -- model ---------------------------------------------------------------------------------
 
@@ -329,18 +330,14 @@ class SqliteStore(Store):
             if not db or not cache:
                 return []
             validate_width(query, cache.width)
-            allowed = None if where is None else allowed_mask(db, where)
-            wanted, effort = 2 * k + 10, 1.0
+            allowed = self._allowed(db, where)
+            wanted = 2 * k + 10
             while True:  # again, as rows of deleted files, silent and further windows of a file are not hits
-                near = cache.nearest(query, wanted, allowed, effort)
-                rows = load_scored_windows(db, near.ids, validate_scores(near.scores), cache.width)
-                hits = take_best((row for row in rows if not row.silent), k, per_file)
-                enough = len(hits) == k and (
-                    round_score(rows[-1].score) < round_score(hits[-1].score) or wanted > TIED_MOST
-                )
-                if enough or near.everything:
+                near = cache.nearest(query, wanted, allowed)
+                hits, complete = find_best(db, near, query, k, per_file)
+                if complete or (len(hits) == k and wanted > TIED_MOST):
                     return hits
-                wanted, effort = 4 * wanted, 4 * effort if len(near.ids) < wanted else effort
+                wanted = 4 * max(wanted, len(near.ids))
 
     @override
     def nearest_in(self, query: Vectors, paths: Iterable[str]) -> list[ScoredWindow]:
@@ -352,13 +349,13 @@ class SqliteStore(Store):
         with self._database.read_transaction() as db:
             if not db or not words:
                 return []
-            return match_words(db, words, k, None if where is None else allowed_mask(db, where))
+            return match_words(db, words, k, self._allowed(db, where))
 
     @override
     def sample(self, count: int) -> Vectors:
         with self._database.read_transaction() as db:
             cache = db and self._vectors.fresh(db)
-            return cache.sample(count) if cache else np.zeros((0, 0), np.float32)
+            return sample_vectors(db, count, cache.width) if db and cache else np.zeros((0, 0), np.float32)
 
     @override
     def optimize(self) -> None:
@@ -455,8 +452,9 @@ class SqliteStore(Store):
 
     @override
     def close(self) -> None:
-        self._database.close()
         self._vectors.close()
+        self._last_mask = None
+        self._database.close()
 
     # -- inside --------------------------------------------------------------------------------------
 
@@ -467,6 +465,15 @@ class SqliteStore(Store):
             if self._claimed and read_model_identity(db) != self._claimed:
                 raise LibraryMismatch(f"{self.folder} was taken over by another model meanwhile; open it again")
             yield db
+
+    def _allowed(self, db: sqlite3.Connection, where: SearchFilter | None) -> Mask | None:
+        """Which files a filter allows; the last one is kept, as a search asks for sounds and for names, and often again."""
+        if where is None:
+            return None
+        made_for = db, db.execute("PRAGMA data_version").fetchone(), db.total_changes, where
+        if self._last_mask is None or self._last_mask[0] != made_for:
+            self._last_mask = made_for, allowed_mask(db, where)
+        return self._last_mask[1]
 
     def _select(self, column: str, values: Iterable[Any]) -> Iterator[File]:
         with self._database.read_transaction() as db:

@@ -1,70 +1,92 @@
-"""All vectors of a store → arrays on disk, mapped into memory, and the nearest of them to a query.
+"""All vectors of a store → arrays on disk, and the rows that are nearest to a query.
 
 They are a cache, which can be deleted at any time.
 
     cache/current            the name of the generation that counts, renamed into place last
-    cache/<generation>/      ids, files (N,) · vectors (N, E) · from 250 000 rows on: centroids (P, E), edges (P + 1,)
+    cache/<generation>/      ids, files (N,), and the vectors (N, E), or from 50 000 rows on the arrays of `Codes`
 
-Up to a quarter of a million rows every search looks at every row: exact, and bound by the speed of memory. Beyond, rows
-lie sorted by the nearest of P = √N centroids, and a search looks at the rows of the nearest ones only (an inverted
-file), with exact cosines. Rows newer than the generation are held in memory and always looked at.
-
-Rows have numbers here, and so have the files they belong to; the cache knows nothing else of them.
+Where there are few rows a search looks at all vectors; where there are many, at all codes. Rows newer than the generation are
+held in memory and always looked at. Rows have numbers here, and so have the files they belong to; the cache knows nothing else
+of them.
 """
 
 from __future__ import annotations
 
 import json
-import mmap
+import math
 import os
 import shutil
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from openclap.atomic_write import atomic_write
 from openclap.plurals import count_noun
+from openclap.store.sqlite.codes import (
+    Codes,
+    Mask,
+    Nearest,
+    Numbers,
+    Vectors,
+    allowed_rows,
+    are_arrays,
+    best_of,
+    encode,
+)
 
-__all__ = ["PARTITION_FROM", "Block", "VectorCache"]
+__all__ = ["SAME", "Block", "NearestRows", "VectorCache"]
 
-Vectors = npt.NDArray[np.float32]
-Numbers = npt.NDArray[np.int64]
 Block = tuple[Numbers, Numbers, Vectors]  # ids (n,), files (n,), vectors (n, E)
 
-VERSION = 1
-ARRAYS = ("ids", "files", "vectors", "centroids", "edges")
-PARTITION_FROM = 250_000  # rows; below, looking at every row takes less than 30 ms
-PROBED_SHARE = 0.05  # of the rows, in the nearest partitions, are looked at: recall@10 > 0.99 (bench/search.py)
-PROBED_LEAST = 20_000  # rows, at least
-GATHERED_MOST = 50_000  # rows that a filter allows, up to which all of them are looked at
-SAMPLED = 32  # rows that a centroid is learnt from
-ROUNDS = 8  # of k-means
-MAPPED_MOST = 256 << 20  # bytes that were read, after which pages are released: they stay in the system's cache
+VERSION = 2
+CODED_FROM = 50_000  # rows; below, looking at every vector takes 2 ms, and faiss need not be imported
+LEARNT_FROM = 20_000  # rows that codes are learnt from
 ROWS_AT_ONCE = 16_384
+SAME = 1e-6  # cosines that differ by less are the same
 
 
 @dataclass(frozen=True, eq=False)
 class NearestRows:
-    """The best rows, in no order; with `everything`, looking at more partitions would find no other row."""
+    """Rows that seem best, best first, with their cosines or estimates of these.
+
+    Estimates may be wrong by `margin`, one way or the other; no row that is not among these has one above `beyond`, which is
+    -inf where all rows are.
+    """
 
     ids: Numbers
-    files: Numbers
     scores: Vectors
-    everything: bool
+    margin: float
+    beyond: float
 
 
-@dataclass(frozen=True, eq=False)
-class _Generation:
-    """The arrays of one generation; `centroids` is None where its rows are not partitioned."""
+@dataclass(eq=False)
+class _Rows:
+    """Rows with their vectors; every search looks at all of them."""
 
     ids: Numbers
     files: Numbers
     vectors: Vectors
-    centroids: Vectors | None
-    edges: Numbers | None
+
+    def fit(self, rows: int, width: int) -> bool:
+        """Whether the arrays fit together: what is on disk may be anything."""
+        return are_arrays(np.int64, (rows,), self.ids, self.files) and are_arrays(
+            np.float32, (rows, width), self.vectors
+        )
+
+    def nearest(self, query: Vectors, count: int, allowed: Mask | None) -> Nearest:
+        """The places of the best rows, in no order, with all that tie with the last of them."""
+        places = np.flatnonzero(allowed_rows(allowed, self.files))
+        few = len(places) < 0.2 * len(self.ids)
+        scores = self.vectors[places] @ query if few else (self.vectors @ query)[places]
+        best = best_of(scores, count)
+        return Nearest(places[best], scores[best], SAME, bool(best.all()))
+
+    def agree(self, places: Numbers, vectors: Vectors) -> Mask:
+        """Whether the rows at these places have these vectors."""
+        same: Mask = (self.vectors[places] == vectors).all(1)
+        return same
 
 
 class VectorCache:
@@ -74,9 +96,9 @@ class VectorCache:
         self.folder = folder
         self.identity = identity
         self.width = width
-        self._base = _empty(width)
-        self._new = _empty(width)
-        self._touched = 0
+        self._facts = {"format": "openclap-vectors", "version": VERSION, "identity": identity, "width": width}
+        self._base: _Rows | Codes = _join([], width)
+        self._new = _join([], width)
         self.last = 0  # the highest row number in the cache
 
     # -- on disk -------------------------------------------------------------------------------------
@@ -87,25 +109,19 @@ class VectorCache:
             name = (self.folder / "current").read_text(encoding="utf-8").strip()
             place = self.folder / Path(name).name
             manifest = json.loads((place / "manifest.json").read_text(encoding="utf-8"))
-            if (manifest["version"], manifest["identity"], manifest["width"]) != (VERSION, self.identity, self.width):
+            if any(manifest[fact] != value for fact, value in self._facts.items()) or int(manifest["last"]) < 0:
                 return False
-            arrays = {key: np.load(place / f"{key}.npy", mmap_mode="r") for key in manifest["arrays"] if key in ARRAYS}
-            if not _fit(arrays, int(manifest["rows"]), self.width) or int(manifest["last"]) < 0:
+            kind = Codes if manifest["coded"] else _Rows
+            arrays = {field.name: np.load(place / f"{field.name}.npy", mmap_mode="r") for field in fields(kind)}
+            base = kind(**{name: np.asarray(array) for name, array in arrays.items()})  # its own class is slow
+            if not base.fit(int(manifest["rows"]), self.width):
                 return False
         except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, EOFError):
             return False
-        self._base = _Generation(
-            np.array(arrays["ids"]),
-            np.array(arrays["files"]),
-            arrays["vectors"],
-            np.array(arrays["centroids"]) if "centroids" in arrays else None,
-            np.array(arrays["edges"]) if "edges" in arrays else None,
-        )
-        self._new = _empty(self.width)
-        self.last = int(manifest["last"])
+        self._base, self._new, self.last = base, _join([], self.width), int(manifest["last"])
         return True
 
-    def build(self, blocks: Iterator[Block], rows: int) -> None:
+    def build(self, blocks: Iterable[Block], rows: int, sample: Callable[[int], Vectors]) -> None:
         """Write a generation with these rows, make it the current one, and use it.
 
         Parameters
@@ -114,69 +130,35 @@ class VectorCache:
             Rows in order of their numbers.
         rows
             How many rows there are in all.
+        sample
+            Gives that many vectors (n, E) from all over the store, or fewer; it is only called where there are many rows.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         aside = self.folder / f"making-{os.getpid()}"
         shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir()
         try:
-            arrays, last = self._write(aside, blocks, rows)
-            manifest = {
-                "format": "openclap-vectors",
-                "version": VERSION,
-                "identity": self.identity,
-                "width": self.width,
-                "rows": rows,
-                "last": last,
-                "arrays": arrays,
-            }
+            coded = rows >= CODED_FROM and self.width >= 4
+            made = encode(blocks, sample(LEARNT_FROM)) if coded else _join(blocks, self.width)
+            assert len(made.ids) == rows, (len(made.ids), rows)
+            last = int(made.ids.max()) if rows else 0
+            for field in fields(made):
+                np.save(aside / f"{field.name}.npy", getattr(made, field.name))
+            manifest = {**self._facts, "rows": rows, "last": last, "coded": coded}
             (aside / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
             for file in aside.iterdir():
                 _fsync(file)
             name = f"{last}-{rows}-{os.getpid()}"
             shutil.rmtree(self.folder / name, ignore_errors=True)
             os.replace(aside, self.folder / name)
-            pointer = self.folder / f"current-{os.getpid()}"
-            pointer.write_text(name, encoding="utf-8")
-            os.replace(pointer, self.folder / "current")
+            with atomic_write(self.folder / "current", own=True) as pointer:
+                pointer.write_text(name, encoding="utf-8")
         finally:
             shutil.rmtree(aside, ignore_errors=True)
         for other in self.folder.iterdir():
             if other.is_dir() and other.name != name:
                 shutil.rmtree(other, ignore_errors=True)
         self.load()
-
-    def _write(self, place: Path, blocks: Iterator[Block], rows: int) -> tuple[list[str], int]:
-        """Write the arrays into a folder → their names, and the highest row number."""
-        ids, files = np.zeros(rows, np.int64), np.zeros(rows, np.int64)
-        partitioned = rows >= PARTITION_FROM
-        unsorted = place / ("unsorted.npy" if partitioned else "vectors.npy")
-        vectors = _new_array(unsorted, (rows, self.width))
-        end = 0
-        for some_ids, some_files, some in blocks:
-            ids[end : end + len(some)], files[end : end + len(some)] = some_ids, some_files
-            vectors[end : end + len(some)] = some
-            end += len(some)
-            _release_pages(vectors)
-        assert end == rows, (end, rows)
-        last = int(ids[-1]) if rows else 0
-        names = ["ids", "files", "vectors"]
-        if partitioned:
-            centroids, edges, order = partition(vectors)
-            ids, files = ids[order], files[order]
-            by_partition = _new_array(place / "vectors.npy", (rows, self.width))
-            for start in range(0, rows, ROWS_AT_ONCE):
-                by_partition[start : start + ROWS_AT_ONCE] = vectors[order[start : start + ROWS_AT_ONCE]]
-                _release_pages(by_partition)
-            _release_pages(vectors)
-            del vectors
-            unsorted.unlink()
-            np.save(place / "centroids.npy", centroids)
-            np.save(place / "edges.npy", edges)
-            names += ["centroids", "edges"]
-        np.save(place / "ids.npy", ids)
-        np.save(place / "files.npy", files)
-        return names, last
 
     # -- in memory -----------------------------------------------------------------------------------
 
@@ -190,189 +172,50 @@ class VectorCache:
         """The number of rows that are not on disk yet."""
         return len(self._new.ids)
 
-    def extend(self, blocks: Iterator[Block]) -> None:
+    def extend(self, blocks: Iterable[Block]) -> None:
         """Add rows that are newer than the generation, in memory."""
-        new = self._new
-        ids, files, vectors = zip((new.ids, new.files, new.vectors), *blocks, strict=True)
-        self._new = _Generation(np.concatenate(ids), np.concatenate(files), np.concatenate(vectors), None, None)
+        self._new = _join([(self._new.ids, self._new.files, self._new.vectors), *blocks], self.width)
         if len(self._new.ids):
             self.last = int(self._new.ids[-1])
 
-    def nearest(
-        self, query: Vectors, count: int, allowed: npt.NDArray[np.bool_] | None = None, effort: float = 1.0
-    ) -> NearestRows:
-        """The best `count` rows, with all that tie with the last of them; fewer where there are fewer.
+    def nearest(self, query: Vectors, count: int, allowed: Mask | None = None) -> NearestRows:
+        """The rows that seem best, best first: `count` or more; fewer where there are fewer.
 
         Parameters
         ----------
         allowed : bool (highest file number + 1,)
             Which files may be found.
-        effort
-            How many times as many partitions as usual to look at.
         """
-        base, new = self._base, self._new
-        found = [self._scan_all(new, query, allowed)]
-        everything = True
-        share = self._allowed_share(allowed)
-        if base.centroids is None:
-            found.append(self._scan_all(base, query, allowed))
-        elif allowed is not None and share * len(base.ids) <= GATHERED_MOST:
-            found.append(_gather(base, query, np.flatnonzero(_allowed_mask(allowed, base.files))))
-        else:
-            part, everything = self._probe_partitions(query, effort / max(share, 1e-9))
-            found.append(_filter(part, allowed))
-        ids, files, scores = (np.concatenate(parts) for parts in zip(*found, strict=True))
-        if count < len(scores):
-            least = np.partition(scores, len(scores) - count)[len(scores) - count]
-            chosen = scores >= least
-            return NearestRows(ids[chosen], files[chosen], scores[chosen], False)
-        return NearestRows(ids, files, scores, everything)
-
-    def differs(self, true: Callable[[list[int]], dict[int, Vectors]]) -> list[str]:
-        """Find vectors on disk that differ from those of the store → in words; deleted rows do not count."""
-        wrong = 0
-        for start in range(0, len(self._base.ids), ROWS_AT_ONCE):
-            ids = self._base.ids[start : start + ROWS_AT_ONCE].tolist()
-            known = true(ids)
-            wrong += sum(
-                number in known and not np.array_equal(known[number], self._base.vectors[start + i])
-                for i, number in enumerate(ids)
-            )
-            _release_pages(self._base.vectors)
-        return (
-            [f"{wrong} of {count_noun(len(self._base.ids), 'cached vector')} {'differs' if wrong == 1 else 'differ'}"]
-            if wrong
-            else []
+        held = [part for part in (self._base, self._new) if len(part.ids)]
+        found = [part.nearest(query, count, allowed) for part in held]
+        ids = np.concatenate([part.ids[near.places] for part, near in zip(held, found, strict=True)])
+        scores = np.concatenate([near.scores for near in found])
+        order = np.argsort(-scores, kind="stable")
+        beyond = [float(near.scores.min()) for near in found if not near.everything]
+        return NearestRows(
+            ids[order], scores[order], max(near.margin for near in found), max(beyond, default=-math.inf)
         )
 
-    def sample(self, count: int) -> Vectors:
-        """Vectors evenly spread over all rows: (at most count, E)."""
-        places: list[int] = np.unique(np.linspace(0, max(self.rows - 1, 0), min(count, self.rows)).astype(int)).tolist()
-        base = len(self._base.ids)
-        rows = [self._base.vectors[i] if i < base else self._new.vectors[i - base] for i in places]
-        return np.array(rows, np.float32).reshape(len(places), self.width)
-
-    def _scan_all(
-        self, part: _Generation, query: Vectors, allowed: npt.NDArray[np.bool_] | None
-    ) -> tuple[Numbers, Numbers, Vectors]:
-        if allowed is not None and self._allowed_share(allowed) < 0.2:
-            return _gather(part, query, np.flatnonzero(_allowed_mask(allowed, part.files)))
-        return _filter((part.ids, part.files, part.vectors @ query), allowed)
-
-    def _allowed_share(self, allowed: npt.NDArray[np.bool_] | None) -> float:
-        if allowed is None or not len(self._base.ids):
-            return 1.0
-        return float(_allowed_mask(allowed, self._base.files).mean())
-
-    def _probe_partitions(self, query: Vectors, effort: float) -> tuple[tuple[Numbers, Numbers, Vectors], bool]:
-        """The rows of the partitions nearest to the query."""
-        base = self._base
-        assert base.centroids is not None
-        assert base.edges is not None
-        sizes = np.diff(base.edges)
-        by_nearness = np.argsort(-(base.centroids @ query), kind="stable")
-        enough = max(PROBED_LEAST, PROBED_SHARE * len(base.ids)) * effort
-        count = int(np.searchsorted(np.cumsum(sizes[by_nearness]), enough)) + 1
-        probed = np.sort(by_nearness[:count])
-        places, scores = [np.zeros(0, np.intp)], [np.zeros(0, np.float32)]
-        for run in np.split(probed, np.flatnonzero(np.diff(probed) > 1) + 1):  # neighbours are read in one go
-            start, end = base.edges[run[0]], base.edges[run[-1] + 1]
-            places.append(np.arange(start, end))
-            scores.append(base.vectors[start:end] @ query)
-        place, score = np.concatenate(places), np.concatenate(scores)
-        self._touched += len(place) * self.width * 4
-        if self._touched > MAPPED_MOST:
-            _release_pages(base.vectors)
-            self._touched = 0
-        return (base.ids[place], base.files[place], score), count >= len(sizes)
+    def differs(self, true: Callable[[list[int]], dict[int, Vectors]]) -> list[str]:
+        """Find rows on disk that differ from those of the store → in words; deleted rows do not count."""
+        wrong, ids = 0, self._base.ids
+        for start in range(0, len(ids), ROWS_AT_ONCE):
+            known = true(ids[start : start + ROWS_AT_ONCE].tolist())
+            whole = {number: vector for number, vector in known.items() if vector.shape == (self.width,)}
+            places = start + np.flatnonzero(np.isin(ids[start : start + ROWS_AT_ONCE], list(whole)))
+            vectors = np.array([whole[number] for number in ids[places].tolist()], np.float32)
+            wrong += len(known) - int(self._base.agree(places, vectors.reshape(-1, self.width)).sum())
+        said = f"{wrong} of {count_noun(len(ids), 'cached vector')} {'differs' if wrong == 1 else 'differ'}"
+        return [said] if wrong else []
 
 
-def partition(vectors: Vectors) -> tuple[Vectors, Numbers, Numbers]:
-    """Spherical k-means → centroids (P, E); edges (P + 1,) of partitions in the order (N,) of rows by partition."""
-    rows = len(vectors)
-    count = max(2, round(rows**0.5))
-    chosen = np.random.default_rng(0).permutation(rows)[: count * SAMPLED]
-    sample = np.array(vectors[np.sort(chosen)])
-    centroids = sample[np.linspace(0, len(sample) - 1, count).astype(np.intp)]
-    for _ in range(ROUNDS):
-        nearest = _nearest_centroid(sample, centroids)
-        sums = np.zeros_like(centroids)
-        np.add.at(sums, nearest, sample)
-        lengths = np.linalg.norm(sums, axis=1, keepdims=True)
-        centroids = np.where(lengths > 1e-6, sums / np.maximum(lengths, 1e-6), centroids).astype(np.float32)
-    assigned = np.empty(rows, np.int32)
-    for start in range(0, rows, ROWS_AT_ONCE):
-        assigned[start : start + ROWS_AT_ONCE] = _nearest_centroid(vectors[start : start + ROWS_AT_ONCE], centroids)
-        _release_pages(vectors)
-    edges = np.concatenate([[0], np.cumsum(np.bincount(assigned, minlength=count))]).astype(np.int64)
-    return centroids, edges, np.argsort(assigned, kind="stable")
-
-
-def _nearest_centroid(rows: Vectors, centroids: Vectors) -> npt.NDArray[np.intp]:
-    parts = [
-        (rows[i : i + ROWS_AT_ONCE] @ centroids.T).argmax(1).astype(np.intp) for i in range(0, len(rows), ROWS_AT_ONCE)
-    ]
-    return np.concatenate(parts)
-
-
-def _gather(part: _Generation, query: Vectors, places: npt.NDArray[np.intp]) -> tuple[Numbers, Numbers, Vectors]:
-    pieces = [part.vectors[places[i : i + ROWS_AT_ONCE]] @ query for i in range(0, len(places), ROWS_AT_ONCE)] or [
-        np.zeros(0, np.float32)
-    ]
-    return part.ids[places], part.files[places], np.concatenate(pieces)
-
-
-def _filter(
-    rows: tuple[Numbers, Numbers, Vectors], allowed: npt.NDArray[np.bool_] | None
-) -> tuple[Numbers, Numbers, Vectors]:
-    if allowed is None:
-        return rows
-    kept = _allowed_mask(allowed, rows[1])
-    return rows[0][kept], rows[1][kept], rows[2][kept]
-
-
-def _allowed_mask(allowed: npt.NDArray[np.bool_], files: Numbers) -> npt.NDArray[np.bool_]:
-    """Which rows belong to allowed files; files that are newer than the mask are not allowed."""
-    known = files < len(allowed)
-    return allowed[np.where(known, files, 0)] & known
-
-
-def _fit(arrays: dict[str, Any], rows: int, width: int) -> bool:
-    """Whether the arrays of a generation fit together: what is on disk may be anything."""
-    count = len(arrays["centroids"]) if "centroids" in arrays else 0
-    wanted = {"ids": ((rows,), np.int64), "files": ((rows,), np.int64), "vectors": ((rows, width), np.float32)}
-    if count:
-        wanted |= {"centroids": ((count, width), np.float32), "edges": ((count + 1,), np.int64)}
-    if any((arrays[name].shape, arrays[name].dtype) != kind for name, kind in wanted.items()):
-        return False
-    edges = arrays["edges"] if count else np.array([0, rows])
-    return bool(edges[0] == 0 and edges[-1] == rows and (np.diff(edges) >= 0).all() and (arrays["files"] >= 0).all())
-
-
-def _empty(width: int) -> _Generation:
-    none = np.zeros(0, np.int64)
-    return _Generation(none, none, np.zeros((0, width), np.float32), None, None)
-
-
-def _new_array(path: Path, shape: tuple[int, int]) -> Vectors:
-    if not shape[0]:
-        np.save(path, np.zeros(shape, np.float32))
-        return np.zeros(shape, np.float32)
-    array: Vectors = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
-    if hasattr(os, "posix_fallocate"):  # on a full disk a mapped page that has no room kills the process
-        with path.open("r+b") as file:
-            os.posix_fallocate(file.fileno(), 0, os.fstat(file.fileno()).st_size)
-    return array
+def _join(blocks: Iterable[Block], width: int) -> _Rows:
+    """All rows of some blocks."""
+    none = np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros((0, width), np.float32)
+    return _Rows(*(np.concatenate(parts) for parts in zip(none, *blocks, strict=True)))
 
 
 def _fsync(path: Path) -> None:
     """Write a file to the disk: a power cut must not leave one of the right size without its content."""
     with path.open("r+b") as file:
         os.fsync(file.fileno())
-
-
-def _release_pages(array: Any) -> None:
-    """Release mapped pages, so that memory stays small; they stay in the file cache of the system."""
-    mapped = getattr(array, "_mmap", None)
-    if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
-        mapped.madvise(mmap.MADV_DONTNEED)

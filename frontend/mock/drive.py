@@ -1,0 +1,287 @@
+"""Use the page in a real Chromium over the made-up library: by keyboard alone, in both languages, on a phone; with axe.
+
+    npm run build && python mock/drive.py [FOLDER FOR PICTURES]
+
+Needs playwright for Python and Chromium (`CHROMIUM`, by default /usr/bin/chromium). Ends with 1 if something is wrong.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import sync_playwright
+
+HERE = Path(__file__).parent
+AXE = (HERE.parent / "node_modules/axe-core/axe.min.js").read_text()
+OPTIONS = ["--headless", "--no-sandbox", "--disable-gpu", "--mute-audio", "--autoplay-policy=no-user-gesture-required"]
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+ROW, HIT = ".body .row .name", ".relevance >> visible=true"
+wrong: list[str] = []
+
+
+def check(what: str, holds: bool, more: object = "") -> None:
+    """Print whether something holds, and remember it if not."""
+    print("ok   " if holds else "WRONG", what, "" if holds else more)
+    if not holds:
+        wrong.append(what)
+
+
+@contextmanager
+def mock(port: int, *options: str) -> Iterator[str]:
+    """Run the made-up server for a while → its address."""
+    url = f"http://127.0.0.1:{port}/"
+    server = subprocess.Popen(
+        ["node", str(HERE / "server.mjs"), "--port", str(port), *options], stdout=subprocess.DEVNULL
+    )
+    try:
+        for _ in range(100):
+            try:
+                urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url).close()
+                break
+            except OSError:
+                time.sleep(0.1)
+        yield url
+    finally:
+        server.terminate()
+        server.wait()
+
+
+class Visit:
+    """A tab of the browser, and what goes wrong in it."""
+
+    def __init__(self, running: Any, url: str, *, zh: bool = False, dark: bool = False, phone: bool = False) -> None:
+        self.context = running.new_context(
+            viewport={"width": 390, "height": 844} if phone else {"width": 1280, "height": 860},
+            locale="zh-CN" if zh else "en-US", color_scheme="dark" if dark else "light", is_mobile=phone, has_touch=phone,
+        )  # fmt: skip
+        self.tab = self.context.new_page()
+        self.tab.set_default_timeout(15_000)
+        self.tab.on("pageerror", lambda error: wrong.append(f"error in the page: {error}"))
+        self.tab.on("console", lambda said: "Content Security" in said.text and wrong.append(said.text))
+        self.name = f"{'zh' if zh else 'en'}{'-dark' if dark else ''}{'-phone' if phone else ''}"
+        self.tab.goto(url)
+
+    def focus(self) -> str:
+        """Say which row, or which element, has the focus."""
+        return self.tab.evaluate(
+            "(() => { const e = document.activeElement; return e.dataset.index ?? e.id ?? e.tagName })()"
+        )
+
+    def axe(self, where: str) -> None:
+        """Let axe look at what is shown now."""
+        self.tab.evaluate(AXE + ";0")
+        found = self.tab.evaluate(
+            "(rules) => axe.run(document, { iframes: false, runOnly: rules }).then((all) => all.violations.map((one) => [one.id, one.nodes.map((node) => node.target.join(' '))]))",
+            RULES,
+        )
+        check(f"axe: {self.name} {where}", not found, found)
+
+    def search(self, words: str) -> None:
+        """Look for words."""
+        self.tab.fill("#query", words)
+        self.tab.press("#query", "Enter")
+
+    def picture(self, folder: Path | None, name: str) -> None:
+        """Take a picture, where pictures are wanted."""
+        if folder:
+            self.tab.mouse.move(0, 0)
+            self.tab.wait_for_timeout(500)
+            self.tab.screenshot(path=folder / f"{name}-{self.name}.png")
+
+
+def by_keyboard(running: Any, url: str) -> None:
+    """From the query to the results, hearing, ticking, more like this; nothing is clicked."""
+    visit = Visit(running, url)
+    tab, press = visit.tab, visit.tab.keyboard.press
+    tab.wait_for_selector(ROW)
+    press("/")
+    check("/ goes to the query", visit.focus() == "query", visit.focus())
+    tabs = 0
+    while tabs < 9 and not visit.focus().isdigit():
+        press("Tab")
+        tabs += 1
+    check("three Tabs from the query to the first row", tabs <= 3, tabs)
+    press("Escape")
+    tab.keyboard.type("rain + wind")
+    press("Enter")
+    tab.wait_for_selector(HIT)
+    check("the words are in the URL", "q=rain" in tab.url, tab.url)
+    tab.wait_for_timeout(400)
+    check("the number of results is told", "50 results" in tab.locator("p[role=status]").inner_text())
+    press("ArrowDown")
+    tab.wait_for_timeout(100)
+    check("↓ goes from the query to the first result", visit.focus() == "0", visit.focus())
+    press("Space")
+    tab.wait_for_selector(".player [aria-label=Pause]")
+    first = tab.locator(".player .name").inner_text()
+    press("ArrowDown")
+    tab.wait_for_function("before => document.querySelector('.player .name').innerText !== before", arg=first)
+    check("↓ plays the next", True)
+    press("f")
+    tab.wait_for_selector('[data-index="1"] .star.on')
+    press("f")
+    tab.wait_for_selector('[data-index="1"] .star:not(.on)')
+    press("x")
+    check("X ticks", tab.locator(".tray b").inner_text() == "1 sound ticked")
+    press("End")
+    tab.wait_for_timeout(300)
+    check("End goes to the last", visit.focus() == "49", visit.focus())
+    press("Enter")
+    tab.wait_for_function("location.search.includes('like=')")
+    tab.wait_for_selector(".token")
+    tab.wait_for_timeout(500)
+    check("Enter is more like this, and the focus stays in the list", visit.focus() == "0", visit.focus())
+    tab.go_back()
+    tab.wait_for_function("document.querySelector('#query').value === 'rain + wind'")
+    tab.wait_for_timeout(700)
+    check("Back is where the list was left", visit.focus() == "49", visit.focus())
+    press("Escape")
+    check("Esc goes back to the query", visit.focus() == "query", visit.focus())
+
+
+def what_is_said(running: Any, url: str) -> None:
+    """Errors beside what they belong to, and gone with the next try; unknown words; the line; nothing likely."""
+    visit = Visit(running, url)
+    tab = visit.tab
+    tab.wait_for_selector(ROW)
+    visit.search("error")
+    tab.wait_for_selector(".notice >> text=cannot be searched for")
+    visit.search("lost")
+    tab.wait_for_selector(".notice >> text=cannot be reached")
+    visit.search("rain")
+    tab.wait_for_selector(HIT)
+    check("an error goes with the next try", tab.locator(".notice").count() == 0)
+    visit.search("asdf")
+    tab.wait_for_selector(".first >> text=likely")
+    visit.search("Hundegebell")
+    tab.locator(".first .plain").click()
+    tab.wait_for_function("document.querySelector('#query').value === 'dog'")
+    tab.goto(url + "?q=door&k=500&folder=Doors")
+    tab.wait_for_selector(HIT)
+    tab.focus("#query")
+    tab.keyboard.press("ArrowDown")
+    tab.keyboard.press("End")
+    tab.wait_for_timeout(400)
+    tab.goto(url + "?text=strange")
+    tab.wait_for_selector(ROW)
+    check("names are text", tab.locator("img").count() == 0)
+    tab.route("**/v1/library/files*", lambda route: route.abort())
+    tab.reload()
+    tab.wait_for_selector(".notice >> text=cannot be reached")
+    tab.unroute("**/v1/library/files*")
+    tab.get_by_text("Try again").click()
+    tab.wait_for_selector(ROW)
+    check("Try again reads the library", tab.locator(".notice").count() == 0)
+
+
+def dragged_and_dropped(running: Any, url: str) -> None:
+    """A row dragged out; several sounds dropped, then one."""
+    visit = Visit(running, url)
+    tab = visit.tab
+    tab.wait_for_selector(ROW)
+    data = tab.evaluate(
+        "() => { const data = new DataTransfer(); document.querySelector('[data-index=\"7\"]').dispatchEvent(new DragEvent('dragstart', { bubbles: true, dataTransfer: data })); dispatchEvent(new DragEvent('dragend')); return data.getData('DownloadURL') }"
+    )
+    check(
+        "a row can be dragged out", data.startswith("application/octet-stream:") and "/v1/library/audio?" in data, data
+    )
+    drop = "(names) => { const data = new DataTransfer(); for (const name of names) data.items.add(new File(['RIFF'], name, { type: 'audio/wav' })); for (const kind of ['dragover', 'drop']) document.body.dispatchEvent(new DragEvent(kind, { bubbles: true, cancelable: true, dataTransfer: data })) }"
+    tab.evaluate(drop, ["a.wav", "b.wav"])
+    tab.wait_for_selector("dialog[open] >> text=2 sounds to add")
+    tab.get_by_text("Add them").click()
+    tab.wait_for_selector(".report >> text=40 added")
+    tab.keyboard.press("Escape")
+    tab.evaluate(drop, ["<b>mine</b>.wav"])
+    tab.wait_for_selector(HIT)
+    check("a dropped sound is searched by", tab.locator(".token bdi").inner_text() == "<b>mine</b>.wav")
+
+
+def map_and_tray(running: Any, url: str, folder: Path | None) -> None:
+    """Points by keys, a walk, a lasso, a file of what is ticked."""
+    visit = Visit(running, url + "?view=map")
+    tab = visit.tab
+    tab.wait_for_selector("canvas")
+    tab.wait_for_timeout(900)
+    tab.focus("canvas")
+    for key in ("ArrowRight", "x", "ArrowDown", "x", "Enter"):
+        tab.keyboard.press(key)
+    tab.wait_for_selector(".player")
+    check("arrow keys go from point to point", tab.locator(".tray b").inner_text() == "2 sounds ticked")
+    tab.get_by_text("Walk from A to B").click()
+    tab.wait_for_selector(".above >> text=Walk from")
+    visit.picture(folder, "walk")
+    tab.get_by_role("button", name="Lasso").click()
+    box = tab.locator("canvas").bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    tab.mouse.move(x - 200, y - 150)
+    tab.mouse.down()
+    for right, down in ((200, -150), (200, 150), (-200, 150)):
+        tab.mouse.move(x + right, y + down, steps=4)
+    tab.mouse.up()
+    tab.wait_for_timeout(200)
+    check("a lasso ticks", int(tab.locator(".tray b").inner_text().split()[0].replace(",", "")) > 2)
+    with tab.expect_download() as saved:
+        tab.locator(".tray").get_by_text("CSV").click()
+    check("ticked sounds become a file", saved.value.suggested_filename == "openclap.csv")
+
+
+def seen_by_all(running: Any, url: str, empty: str, folder: Path | None) -> None:
+    """Every place in both languages and lights, on a screen and a phone: axe, and pictures."""
+    for zh, dark, phone in ((False, False, False), (True, True, False), (False, True, True), (True, False, True)):
+        visit = Visit(running, url, zh=zh, dark=dark, phone=phone)
+        tab = visit.tab
+        tab.wait_for_selector(".body .wave:not(.waiting)")
+        visit.picture(folder, "library")
+        visit.axe("library")
+        visit.search("rain")
+        tab.wait_for_selector(HIT)
+        tab.locator(".c-tick input").nth(2).click()
+        tab.locator(".body .c-play button").first.click()
+        tab.wait_for_selector(".player")
+        visit.picture(folder, "search")
+        visit.axe("search, tray, player")
+        buttons = tab.locator("button[popovertarget]:visible")
+        for number in range(buttons.count()):
+            buttons.nth(number).click()
+            tab.wait_for_timeout(100)
+            visit.axe(f"menu {number}")
+            tab.keyboard.press("Escape")
+        for name, address in (("map", f"{url}?view=map"), ("recording", f"{url}?place=recording"), ("empty", empty)):
+            tab.goto(address)
+            tab.wait_for_selector({"map": "canvas", "recording": "iframe", "empty": ".empty-library"}[name])
+            tab.wait_for_timeout(600)
+            visit.picture(folder, name)
+            visit.axe(name)
+            wide = tab.evaluate("document.scrollingElement.scrollWidth > innerWidth")
+            check(f"{visit.name} {name} is no wider than the screen", not wide)
+        visit.context.close()
+
+
+def main() -> int:
+    """Use everything once."""
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else None
+    clean = {name: value for name, value in os.environ.items() if "proxy" not in name.lower()}
+    with mock(8341) as url, mock(8342, "--files", "0") as empty, sync_playwright() as play:
+        running = play.chromium.launch(
+            executable_path=os.environ.get("CHROMIUM", "/usr/bin/chromium"), args=OPTIONS, env=clean
+        )
+        by_keyboard(running, url)
+        what_is_said(running, url)
+        dragged_and_dropped(running, url)
+        map_and_tray(running, url, folder)
+        seen_by_all(running, url, empty, folder)
+        running.close()
+    print("\n".join(["", *wrong]) if wrong else "all well")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,38 @@
+// The page of openclap: four places in one document.
+import { render } from "preact";
+import "./css/app.css";
+import { DropPlace } from "./add/drop";
+import { Find } from "./find";
+import { follow } from "./finding";
+import { Header, Places } from "./header";
+import { Help } from "./help";
+import { listen } from "./keys";
+import { Player } from "./player/player";
+import { said } from "./said";
+import { readLibrary, readPage } from "./server";
+import { state } from "./state";
+import { Studios } from "./studio";
+import { Tray } from "./tray/tray";
+
+function Page() {
+  const find = state.value.place === "find";
+  return (
+    <>
+      <Header />
+      <Find />
+      <Studios />
+      {find && <Tray />}
+      <Player />
+      <Places bottom />
+      <Help />
+      <DropPlace />
+      <p class="hidden" role="status" aria-live="polite">{said.value}</p>
+    </>
+  );
+}
+
+void readLibrary();
+void readPage();
+follow();
+listen();
+render(<Page />, document.querySelector("#app")!);

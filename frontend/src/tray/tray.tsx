@@ -1,0 +1,46 @@
+// What is done with ticked sounds.
+import { go } from "../state";
+import { Icon } from "../parts/icons";
+import { Menu } from "../parts/menu";
+import { Notice } from "../parts/notice";
+import { library } from "../server";
+import { t } from "../words";
+import { done, exportTicked, tagTicked, ticked, untickAll, working } from "./ticks";
+
+const FORMATS = ["zip", "m3u8", "csv"] as const;
+
+export function Tray() {
+  const count = ticked.value.size;
+  if (!count) return null;
+  const [from, to] = [...ticked.value];
+  return (
+    <section class="tray" aria-label={t("tray.label")}>
+      <b>{t("tray.count", { count })}</b>
+      {FORMATS.map((format) => <button type="button" class="chip" key={format} disabled={working.value} onClick={() => void exportTicked(format)}>{t(`tray.${format}`)}</button>)}
+      {library.value?.writable && <TagMenu />}
+      {count === 2 && <button type="button" class="chip" onClick={() => go({ from: from!, to: to!, q: "", like: "", sound: "" })}>{t("tray.walk")}</button>}
+      <button type="button" class="chip" onClick={untickAll}><Icon name="close" />{t("tray.clear")}</button>
+      <span class="soft">{working.value ? t("tray.working") : done.value}</span>
+      <Notice of="tray" />
+    </section>
+  );
+}
+
+function TagMenu() {
+  return (
+    <Menu label={t("tray.tag")} icon="tag">
+      {(close) => (
+        <form class="form" onSubmit={(event) => {
+          event.preventDefault();
+          const tag = String(new FormData(event.currentTarget).get("tag")).trim();
+          if (!tag) return;
+          void tagTicked(tag);
+          close();
+        }}>
+          <label>{t("tray.tag_name")}<input name="tag" type="text" maxLength={100} placeholder={t("tray.tag_placeholder")} autocomplete="off" /></label>
+          <button type="submit" class="primary">{t("tray.tag")}</button>
+        </form>
+      )}
+    </Menu>
+  );
+}
