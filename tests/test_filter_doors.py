@@ -29,7 +29,7 @@ VALUES: dict[str, Any] = {
     "collections": ("trailer",),
 }
 # folders that are out of reach, which a library leaves out by itself; words, which no door asks for yet
-INNER = {"outside", "words", "facts"}
+INNER = {"outside", "formats", "words", "facts"}
 
 
 class Held:

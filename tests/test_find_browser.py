@@ -49,7 +49,7 @@ def library(clap: CLAP, tmp_path_factory: pytest.TempPathFactory) -> Library:
 @pytest.fixture(scope="module")
 def url(clap: CLAP, library: Library) -> Iterator[str]:
     first = next(library.paths())
-    root = str(Path(first).parent.parent)
+    root = Path(first).parent.parent
     settings = ServeSettings(library=library.stats()["path"], roots=(root,), manage=True)
     page = PageSettings(library=settings.library, roots=(root,))
     with served_app(make_site(settings, page, clap=clap), settings) as address:

@@ -334,6 +334,40 @@ def test_visitors_change_nothing(shelf: Shelf) -> None:
     assert "owner" in refused(got, 403, "not_allowed")
 
 
+# -- what is like it ----------------------------------------------------------------------------------
+
+
+def search(shelf: Shelf, **asked: Any) -> list[dict[str, Any]]:
+    got = shelf.public.post("/v1/search", json=asked)
+    assert got.status_code == 200, got.text
+    return list(got.json()["hits"])
+
+
+def test_more_like_a_file_of_the_library(shelf: Shelf) -> None:
+    path = "Drums/Pack 1/snare.wav"
+    hits = search(shelf, like=path, k=20)
+    assert path not in [hit["path"] for hit in hits]
+    assert len(hits) > 2
+    assert {"score", "confidence"} <= set(hits[0])
+    assert [hit["path"] for hit in search(shelf, like=path, format=["FLAC"])] == ["Drums/KickDrum_10.flac"]
+    assert search(shelf, like=path, query="rain", collections=["Trailer"])[0]["path"] == "Weather/下雨声.wav"
+    refused(shelf.public.post("/v1/search", json={"like": "../secret.wav"}), 404, "sound_not_found")
+    refused(shelf.public.post("/v1/search", json={}), 400, "invalid_request")
+
+
+def test_a_journey_through_the_library(shelf: Shelf) -> None:
+    asked = {"from": "Drums/Pack 1/snare.wav", "to": "Weather/下雨声.wav", "n": 4}
+    got = shelf.public.post("/v1/journey", json=asked)
+    assert got.status_code == 200, got.text
+    steps = got.json()["steps"]
+    assert (steps[0]["path"], steps[-1]["path"]) == (asked["from"], asked["to"])
+    assert (steps[0]["position"], steps[-1]["position"]) == (0, 1)
+    assert "similarity" in steps[1]
+    assert shelf.public.post("/v1/journey", json={**asked, "to": "heavy rain"}).status_code == 200
+    for wrong in ({"from": "x"}, {**asked, "n": 1}, {**asked, "what": 1}):
+        refused(shelf.public.post("/v1/journey", json=wrong), 400, "invalid_request")
+
+
 # -- filling it ---------------------------------------------------------------------------------------
 
 

@@ -45,6 +45,7 @@ def is_query(words: str) -> bool:
 schemathesis.openapi.format("openclap-text", WORDS)
 schemathesis.openapi.format("openclap-query", WORDS.filter(is_query))
 schemathesis.openapi.format("openclap-file", st.from_regex(r"[a-z*?]{1,9}(/[a-z.]{1,9})?\Z"))
+schemathesis.openapi.format("openclap-name", st.sampled_from(["0.wav", "1.wav"]))
 schemathesis.openapi.format("openclap-sound", st.binary(min_size=1, max_size=64).map(wav))
 
 

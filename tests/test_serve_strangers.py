@@ -82,7 +82,7 @@ def test_every_route_is_described(server: Running) -> None:
     described = httpx.get(server.url + "/openapi.json").json()["paths"]
     assert set(described) == {
         *(f"/v1/{name}" for name in ("embeddings", "classify", "describe", "match", "search", "moments", "models", "watch")),
-        "/v1/models/{name}", "/health", "/ready", "/metrics", "/v1/recordings", "/v1/export",
+        "/v1/journey", "/v1/models/{name}", "/health", "/ready", "/metrics", "/v1/recordings", "/v1/export",
         *(f"/v1/recordings/{{id}}{part}" for part in ("", "/audio", "/peaks", "/spectrogram")),
         *(f"/v1/library{name}" for name in ("", "/files", "/facets", "/peaks", "/audio", "/tags", "/export", "/folders", "/index")),
     }  # fmt: skip

@@ -347,6 +347,18 @@ def test_filters(opened: Opened) -> None:
     assert store.nearest(query(), 5, where=SearchFilter(path="nothing")) == []
 
 
+def test_formats_are_endings_of_names(opened: Opened) -> None:
+    store = opened()
+    store.put([recording(path, 1) for path in ("/a.wav", "/b.WAV", "/c.flac", "/wav", "/d.wav.txt", "/wav.x/e.mp3")])
+    for formats, found in (
+        (("wav",), ["/a.wav", "/b.WAV"]),
+        (("flac", "mp3"), ["/c.flac", "/wav.x/e.mp3"]),
+        (("w*",), []),
+    ):
+        assert [file.path for file in store.files(SearchFilter(formats=formats))] == found
+    assert [row.path for row in store.nearest(query(), 5, where=SearchFilter(formats=("flac",)))] == ["/c.flac"]
+
+
 def test_ties_are_by_path_and_start(opened: Opened) -> None:
     store = opened()
     row = query(3)[None]

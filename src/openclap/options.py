@@ -173,6 +173,8 @@ class SearchFilter:
 
     Files must have all `tags` and be in all `collections`; stores know tags alone.
 
+    `formats` are endings of names in small letters, such as wav, of which a file must have one.
+
     All `words` must be in the texts of the file; several words in one string must stand together. All `facts` must fit:
     names of `openclap.file_facts.ASKED` with a word or several that stand together, or for `bpm` a number or a range,
     as "120-128". Case and accents of both do not matter; a file whose texts were never read has none.
@@ -192,6 +194,7 @@ class SearchFilter:
         tuple[str, ...], Option("In the collection of this name; may be repeated", flag="collection", panel=FILTERS)
     ] = ()
     outside: tuple[str, ...] = ()
+    formats: tuple[str, ...] = ()
     words: tuple[str, ...] = ()
     facts: tuple[tuple[str, str], ...] = ()
 

@@ -46,6 +46,7 @@ class FilterKeywords(TypedDict, total=False):
     before: float | None
     tags: Sequence[str]
     collections: Sequence[str]
+    formats: Sequence[str]
     glob: str | None
     shortest: float | None
     longest: float | None
@@ -128,6 +129,7 @@ def resolve_filter(given: SearchFilter | None, options: FilterKeywords) -> Searc
         path=None if asked.path is None else anchor_pattern(asked.path),
         tags=(*list_words(asked.tags), *map(collection_to_tag, list_words(asked.collections))),
         collections=(),
+        formats=tuple(one.lower().lstrip(".") for one in list_words(asked.formats)),
         words=tuple(filter(split_words, asked.words)),
     )
     for name, value in asked.facts:

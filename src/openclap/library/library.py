@@ -27,7 +27,7 @@ from openclap.library.filtering import FilterKeywords, Paths, check_tags, list_p
 from openclap.library.index_progress import Progress
 from openclap.library.journey import NEXT_BEST, End, check_steps, end_by_words, end_of, find_journey
 from openclap.library.moments import find_moments, judge_of
-from openclap.library.query import Query, Vector, embed_query, has_words, read_question, texts_of
+from openclap.library.query import Query, Vector, embed_query, has_words, read_question, refuse_silent, texts_of
 from openclap.library.ray_cluster import cluster_spread
 from openclap.library.recommend import recommend
 from openclap.library.reembed import merge_reports, reembed
@@ -222,7 +222,7 @@ class Library(LibraryContents):
             Fields of the filter by themselves: `within` (files and folders), `path` (a pattern for it, "*.wav" or
             "*/rain/*", where `*` also fits slashes), `min_seconds` and `max_seconds`, `after` and `before` (seconds
             since 1970, as `os.path.getmtime` gives them), `tags` and `collections` (a file must have all of these, and be
-            in all of those).
+            in all of those), `formats` (endings of names, as "wav", of which it must have one).
         """
         if per not in ("file", "window"):
             raise UsageError(f"per is {per!r}; choose file or window")
@@ -294,8 +294,8 @@ class Library(LibraryContents):
 
     def journey(
         self,
-        a: Query,
-        b: Query,
+        a: Query | End,
+        b: Query | End,
         n: int = 12,
         *,
         filter: SearchFilter | None = None,
@@ -311,7 +311,7 @@ class Library(LibraryContents):
         ----------
         a, b
             Where it begins and ends: a Path and what else `search` takes. Words stand for the recording that fits them
-            best; a sound of the library is the first, or the last, step itself.
+            best; a sound of the library is the first, or the last, step itself. An `end` is one without being read.
         n
             2 to 200.
         filter, missing, **options
@@ -328,6 +328,9 @@ class Library(LibraryContents):
         clap = self._check(n)
         ends: list[End] = []
         for sound in (a, b):
+            if isinstance(sound, End):
+                ends.append(sound)
+                continue
             if not has_words(sound):
                 ends.append(end_of(self._store, clap, sound))
                 continue
@@ -337,8 +340,25 @@ class Library(LibraryContents):
                 return Ranked((), hits.left_out, unknown=hits.unknown)
             ends.append(named)
         where = self._where(filter, options)
+        asked = [text for part in (a, b) if not isinstance(part, End) for text in texts_of(part)]
         steps, left_out = find_journey(self._store, ends[0], ends[1], n, where=where, missing=missing)
-        return Ranked(steps, left_out, unknown=clap.unknown_words([text for part in (a, b) for text in texts_of(part)]))
+        return Ranked(steps, left_out, unknown=clap.unknown_words(asked))
+
+    def end(self, path: str) -> End | None:
+        """A recording of the library, by its absolute path, as an end of `journey`; None where it is not there.
+
+        The file itself is not read.
+
+        Raises
+        ------
+        EmptySound
+            Nothing is heard in it.
+        """
+        recording = self._store.recording(path)
+        if recording is None:
+            return None
+        refuse_silent(os.path.basename(path), recording.heard)  # noqa: PTH119 -- as the path is written
+        return End(recording.track, recording.file)
 
     def moments(
         self,

@@ -72,7 +72,8 @@ def nearest_reachable(
     wanted = k
     left_out: list[ScoredWindow] = []
     while True:
-        among = replace(where or SearchFilter(), outside=tuple(away)) if away else where
+        given = where or SearchFilter()
+        among = replace(given, outside=(*given.outside, *away)) if away else where
         rows = ask(wanted, among)
         good: list[ScoredWindow] = []
         before = len(away)

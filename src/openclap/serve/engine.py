@@ -37,7 +37,7 @@ from openclap.library.query import refuse_silent
 from openclap.library.search import By, Per
 from openclap.normalization import Vectors, normalize_rows
 from openclap.options import DescribeOptions, TimelineOptions
-from openclap.results import Hit, Label, Match, Moment, Ranked, Scores, UnknownWord
+from openclap.results import Hit, Label, Match, Moment, Ranked, Scores, Step, UnknownWord
 from openclap.serve.batched_embedder import CHUNK, BatchedEmbedder, Clips
 from openclap.serve.batching import BatchQueue
 from openclap.serve.descriptions import DescribeResult, describe_sound
@@ -224,13 +224,26 @@ class Engine:
         without: Sequence[str] = (),
         per: Per = "file",
         by: By = "both",
+        like: str | None = None,
     ) -> Ranked[Hit]:
-        """Search the library for words, a sound, or both, as `Library.search` does."""
+        """Search the library for words, a sound, or both, as `Library.search` does; for what is `like` a file of it."""
         queue, view = self._view(0)
-        query = await self._query(words, source, without)
+        place = None if like is None else await self._place_of(like)
+        query = await self._query(words, source, without) if words is not None or source is not None else None
         return await asyncio.wrap_future(
-            queue.ask(lambda: view.search(query, k, filter, without=without, per=per, by=by))
+            queue.ask(lambda: view.search(query, k, filter, without=without, per=per, by=by, like=place))
         )
+
+    async def journey(self, start: str, end: str, n: int) -> Ranked[Step]:
+        """Walk through the library from one of its files, or words, to another, as `Library.journey` does."""
+        queue, view = self._view(0)
+        assert self.files is not None
+        known = await self.files.find([start, end])
+        for text in (start, end):
+            if text not in known:
+                await self._texts.prepare_query(text)
+        ends = [(known[text].path, True) if text in known else (text, False) for text in (start, end)]
+        return await asyncio.wrap_future(queue.ask(lambda: view.journey(ends, n)))
 
     async def moments(
         self, words: str | None, source: Source | None, k: int, progress: Progress | None = None
@@ -294,6 +307,20 @@ class Engine:
                 "this server has no library to search in; whoever runs it can give it one", 503, "no_library"
             )
         return self._views[number]
+
+    async def _place_of(self, name: str) -> str:
+        """The path of a file of the library that is called so.
+
+        Raises
+        ------
+        RequestRefused
+            404: the library holds none.
+        """
+        assert self.files is not None
+        file = (await self.files.find([name])).get(name)
+        if file is None:
+            raise RequestRefused(f"the library holds no sound {name[:200]!r}", 404, "sound_not_found")
+        return file.path
 
     def _telling(self, progress: Progress | None) -> BatchedEmbedder:
         """The embedder, for one who wants to know how far it is."""

@@ -32,6 +32,7 @@ from openclap.serve.library_schemas import (
     FoldersQuery,
     FoldersResponse,
     IndexRequest,
+    JourneyRequest,
     LibraryResponse,
     PeaksQuery,
     PeaksResponse,
@@ -39,8 +40,9 @@ from openclap.serve.library_schemas import (
     TagsRequest,
     TagsResponse,
     parameters_of,
+    schema_of,
 )
-from openclap.serve.responses import ErrorResponse
+from openclap.serve.responses import ErrorResponse, JourneyResponse, JourneyStep
 from openclap.serve.schemas import Request
 from openclap.serve.wav_content import wav_content
 
@@ -101,14 +103,15 @@ def add_library_routes(router: APIRouter, engine: Engine) -> None:
         openapi_extra={"parameters": parameters_of(AudioQuery)},
     )
     for path, schema, model, change in (
-        ("/tags", TagsRequest, TagsResponse, api.change_tags),
-        ("/export", ExportRequest, None, api.export),
-        ("/index", IndexRequest, None, api.index),
+        ("/v1/journey", JourneyRequest, JourneyResponse, api.journey),
+        ("/v1/library/tags", TagsRequest, TagsResponse, api.change_tags),
+        ("/v1/library/export", ExportRequest, None, api.export),
+        ("/v1/library/index", IndexRequest, None, api.index),
     ):
-        content: dict[str, Any] = {"application/json": {"schema": schema.model_json_schema()}}
+        content: dict[str, Any] = {"application/json": {"schema": schema_of(schema)}}
         body = {"required": True, "content": content if schema is not IndexRequest else {**content, **UPLOADS}}
         router.add_api_route(
-            f"/v1/library{path}", change, methods=["POST"], response_model=model, responses=FAULTS, tags=["library"], openapi_extra={"requestBody": body}
+            path, change, methods=["POST"], response_model=model, responses=FAULTS, tags=["library"], openapi_extra={"requestBody": body}
         )  # fmt: skip
 
 
@@ -185,6 +188,15 @@ class _LibraryRoutes:
             text = export_playlist(listed, absolute=self._settings.manage)
             return Response(text, 200, headers, "audio/x-mpegurl; charset=utf-8")
         return Response(export_csv(listed), 200, headers, "text/csv; charset=utf-8")
+
+    async def journey(self, request: HttpRequest) -> Response:
+        """Recordings of the library that lead from one sound to another by equal steps."""
+        asked = await read_request(request, JourneyRequest, self._settings)
+        self._files  # noqa: B018 -- refuses where there is no library
+        found = await self._engine.journey(asked.start, asked.end, asked.n)
+        steps = [JourneyStep(**{**step.to_dict(), "unlikely": step.unlikely or None}) for step in found]
+        answer = JourneyResponse(steps=steps, left_out=found.left_out, unknown=found.unknown)
+        return Response(answer.model_dump_json(exclude_none=True), media_type="application/json")
 
     async def list_folders(self, request: HttpRequest) -> Response:
         """The folders of this machine that may be indexed, for the owner."""

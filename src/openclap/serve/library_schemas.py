@@ -20,6 +20,7 @@ __all__ = [
     "FoldersQuery",
     "FoldersResponse",
     "IndexRequest",
+    "JourneyRequest",
     "LibraryResponse",
     "PeaksQuery",
     "PeaksResponse",
@@ -27,6 +28,7 @@ __all__ = [
     "TagsRequest",
     "TagsResponse",
     "parameters_of",
+    "schema_of",
 ]
 
 MOST_PATHS = 10_000  # files of a request
@@ -146,6 +148,17 @@ class IndexRequest(Request):
     folder: Annotated[Name, Field(description="As GET /v1/library/folders names it.")]
 
 
+class JourneyRequest(Request):
+    """From one sound to another through the library, by equal steps."""
+
+    sounds = ()
+    renamed: ClassVar[dict[str, str]] = {"from": "start", "to": "end"}
+
+    start: Annotated[Name, Field(description="A file of the library, named as in hits; or words.")]
+    end: Annotated[Name, Field(description="Where it ends, likewise.")]
+    n: Annotated[int, Field(ge=2, le=200, description="How many recordings, both ends among them.")] = 12
+
+
 class FoldersQuery(Request):
     """Where to look for folders."""
 
@@ -227,6 +240,13 @@ class TagsResponse(BaseModel):
     """How many files have other tags now."""
 
     changed: int
+
+
+def schema_of(schema: type[Request]) -> dict[str, Any]:
+    """The schema of a body as it is written, which `renamed` says."""
+    described, written = schema.model_json_schema(), {field: name for name, field in schema.renamed.items()}
+    fields = {written.get(name, name): one for name, one in described["properties"].items()}
+    return {**described, "properties": fields, "required": [written.get(one, one) for one in described["required"]]}
 
 
 def parameters_of(schema: type[Request]) -> list[dict[str, Any]]:

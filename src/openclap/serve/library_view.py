@@ -21,12 +21,12 @@ from openclap.library.listing import shown_name
 from openclap.library.query import Query, read_question
 from openclap.library.search import By, Per
 from openclap.library.served_files import ServedFiles
-from openclap.results import Hit, Moment, Ranked
+from openclap.results import Hit, Moment, Ranked, Step
 from openclap.store import SearchFilter, StoreState
 
 __all__ = ["LibraryView"]
 
-R = TypeVar("R", Hit, Moment)
+R = TypeVar("R", Hit, Moment, Step)
 
 
 class LibraryView:
@@ -48,19 +48,32 @@ class LibraryView:
 
     def search(
         self,
-        query: Query,
+        query: Query | None,
         k: int,
         filter: SearchFilter,
         *,
         without: Sequence[str] = (),
         per: Per = "file",
         by: By = "both",
+        like: str | None = None,
     ) -> Ranked[Hit]:
-        """Search as `Library.search` does; `within` and `path` are below the library's common folder."""
+        """Search as `Library.search` does; `within` and `path` are below the library's common folder.
+
+        `like` is the absolute path of a recording of the library, which the hits should sound like, too.
+        """
         self._require_sounds()
         inside = None if filter.within is None else tuple(self._path_of(name) for name in filter.within)
         placed = replace(filter, within=inside, path=self._pattern_of(filter.path))
-        self._require_collections(query, placed)
+        if query is not None:
+            self._require_collections(query, placed)
+        if like is not None:
+            end = self._library.end(like)
+            if end is None:
+                raise RequestRefused("the sound to look for has left the library", 404, "sound_not_found")
+            given = [] if query is None else query if isinstance(query, list) else [query]
+            query = [*given, end.vector] if given else end.vector
+            placed = replace(placed, outside=(*placed.outside, like))
+        assert query is not None, "there is something to look for"
         return self._name_hits(self._library.search(query, k, without=without, per=per, by=by, filter=placed))
 
     def moments(self, query: Query, k: int, stop: threading.Event | None = None) -> Ranked[Moment]:
@@ -68,6 +81,14 @@ class LibraryView:
         self._require_sounds()
         self._require_collections(query, SearchFilter())
         return self._name_hits(self._library.moments(query, k, served=self._served, stop=stop))
+
+    def journey(self, ends: Sequence[tuple[str, bool]], n: int) -> Ranked[Step]:
+        """Walk as `Library.journey` does; an end is an absolute path, or words where it is no path."""
+        self._require_sounds()
+        first, last = (self._library.end(text) if is_path else text for text, is_path in ends)
+        if first is None or last is None:
+            raise RequestRefused("an end of the journey has left the library", 404, "sound_not_found")
+        return self._name_hits(self._library.journey(first, last, n))
 
     def close(self) -> None:
         """Close the library."""

@@ -52,8 +52,8 @@ def body_of(
         **{name: {"type": "array", "items": file} if name in schema.several else file for name in schema.sounds},
     }
     form = {**described, "properties": fields}
-    if schema in (SearchRequest, MomentsRequest):
-        described["anyOf"] = ONE_OF_THEM
+    if schema is SearchRequest:
+        described["anyOf"] = [*ONE_OF_THEM, {"required": ["like"], "properties": {"like": {"type": "string"}}}]
     if schema is MomentsRequest:
         described["anyOf"] = [*ONE_OF_THEM, {"required": ["queries"], "properties": {"queries": {"minItems": 1}}}]
     if issubclass(schema, HearingRequest) and schema is not MomentsRequest:
@@ -76,6 +76,7 @@ def _marks_of(settings: ServeSettings, size: int, seconds: float, names: Sequenc
         "openclap-text": {**text, "format": "openclap-text"},
         "openclap-query": {**text, "format": "openclap-query"},
         "openclap-file": {**text, "format": "openclap-file", "pattern": FILE},
+        "openclap-name": {**text, "format": "openclap-name", "pattern": FILE},
         "openclap-glob": {"pattern": r"^[^/\x00][^\x00]*$"},
         "openclap-sound": {"format": "openclap-sound", "pattern": URI, "maxLength": settings.body_bytes},
         "openclap-model": {} if "*" in names else {"enum": list(names)},

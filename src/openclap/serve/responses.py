@@ -15,6 +15,8 @@ __all__ = [
     "EmbeddingsResponse",
     "ErrorDetails",
     "ErrorResponse",
+    "JourneyResponse",
+    "JourneyStep",
     "MatchResponse",
     "ModelCard",
     "ModelsResponse",
@@ -121,6 +123,21 @@ class SearchHit(BaseModel):
     relevance: float | None = None
     named: list[str] | None = None
     silent: bool | None = None
+    unlikely: Annotated[bool | None, Field(description="True where it is probably not what was asked for.")] = None
+
+
+class JourneyStep(BaseModel):
+    """A recording on the way: its `position` from 0 to 1, and the cosine `similarity` with the one before it."""
+
+    path: str
+    start: float
+    end: float
+    score: float
+    position: float
+    similarity: float | None = None
+    unlikely: Annotated[
+        bool | None, Field(description="True where it is probably not what the words of this end describe.")
+    ] = None
 
 
 LeftOut = Annotated[
@@ -143,6 +160,14 @@ class SearchResponse(BaseModel):
     by: Literal["both", "sound", "names"]
 
 
+class JourneyResponse(BaseModel):
+    """Recordings from one end to the other, each further on the way than the one before."""
+
+    steps: list[JourneyStep]
+    left_out: LeftOut = 0
+    unknown: Unknown = []
+
+
 class Span(BaseModel):
     """A moment with its `confidence`, as of a hit; `path` is missing where the recording was given with the request.
 
@@ -155,6 +180,7 @@ class Span(BaseModel):
     end: float
     score: float
     confidence: float | None = None
+    unlikely: Annotated[bool | None, Field(description="True where it is probably not what was asked for.")] = None
 
 
 class MomentsResponse(BaseModel):

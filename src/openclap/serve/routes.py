@@ -222,16 +222,17 @@ class _ComputeRoutes:
     async def search(self, request: HttpRequest) -> Response:
         """Find sounds in the server's library by words, by a sound, or by both, best first."""
         asked = await self._read(request, SearchRequest)
-        source = self._query(asked.query, asked.audio, asked.k)
-        for name in ("without", "within", "tags", "collections"):
+        source = self._query(asked.query or asked.like, asked.audio, asked.k)
+        for name in ("without", "within", "tags", "collections", "formats"):
             self._check_many(name, getattr(asked, name) or ["-"])
             self._check_texts(name, getattr(asked, name) or [])
+        where = asked.take(SearchFilter)
         found = await self._engine.search(
-            asked.query, source, asked.k, asked.take(SearchFilter), without=asked.without, per=asked.per, by=asked.by
+            asked.query, source, asked.k, where, without=asked.without, per=asked.per, by=asked.by, like=asked.like
         )
         return _json_response(
             SearchResponse(
-                hits=[SearchHit.model_validate(hit.to_dict()) for hit in found],
+                hits=[SearchHit(**{**hit.to_dict(), "unlikely": hit.unlikely or None}) for hit in found],
                 nothing_likely=found.nothing_likely,
                 left_out=found.left_out,
                 unknown=found.unknown,
@@ -374,6 +375,7 @@ def _spans(found: Iterable[Moment], *, given: bool, query: str | None = None) ->
             end=m.end,
             score=m.score,
             confidence=m.confidence,
+            unlikely=m.unlikely or None,
         )
         for m in found
     ]

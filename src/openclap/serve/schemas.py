@@ -39,8 +39,8 @@ __all__ = [
 # 32 samples of a square wave: a real sound, short enough for an example
 WAV = "data:audio/wav;base64,UklGRkQAAABXQVZFZm10IBAAAAABAAEAQB8AAEAfAAABAAgAZGF0YSAAAADAwMDAQEBAQMDAwMBAQEBAwMDAwEBAQEDAwMDAQEBAQA=="
 # marks that `openapi` replaces by what the server's settings decide, or by what these types cannot say
-TEXT, QUERY, SOUND, MODEL, FILE, GLOB = (
-    {"format": f"openclap-{kind}"} for kind in ("text", "query", "sound", "model", "file", "glob")
+TEXT, QUERY, SOUND, MODEL, FILE, GLOB, NAME = (
+    {"format": f"openclap-{kind}"} for kind in ("text", "query", "sound", "model", "file", "glob", "name")
 )
 SOME, MANY, RESULTS, SIZE, WINDOW_SECONDS = (
     {"format": f"openclap-{kind}"} for kind in ("some", "many", "results", "size", "window")
@@ -231,8 +231,8 @@ class MatchRequest(HearingRequest):
 class SearchRequest(Request):
     """What in the server's library fits words, a sound, or both."""
 
-    several = ("without", "within", "tags", "collections")
-    renamed = OLD_FILTER_NAMES
+    several = ("without", "within", "tags", "collections", "formats")
+    renamed: ClassVar[dict[str, str]] = {**OLD_FILTER_NAMES, "format": "formats"}
     model_config = ConfigDict(
         extra="forbid",
         json_schema_extra={
@@ -250,6 +250,13 @@ class SearchRequest(Request):
     audio: Sound | None = None
     k: Results = 10
     without: Annotated[MaybeTexts, Field(description="What should not be heard.")] = []
+    like: Annotated[
+        Annotated[str, Field(json_schema_extra=NAME)] | None,
+        Field(description="A file of the library, named as in hits: more like this. It is no hit itself."),
+    ] = None
+    formats: Annotated[
+        MaybeTexts, Field(description="Endings of the name, as wav: one of them. Also called format.")
+    ] = []
     per: Annotated[Literal["file", "window"], Field(description="One hit a file, or every window by itself.")] = "file"
     by: Annotated[
         Literal["sound", "names", "both"],

@@ -21,6 +21,7 @@ __all__ = [
     "path_matcher",
     "path_to_text",
     "regex_of_folder",
+    "regex_of_formats",
     "regex_of_pattern",
     "spellings",
     "text_to_path",
@@ -69,6 +70,15 @@ def one_spelling(path: str, *, fold: bool | None = None) -> str:
 def is_plain(pattern: str) -> bool:
     """Whether a pattern means the same to the GLOB of SQLite, which is faster."""
     return pattern.isascii() and not fold_case() and os.sep == "/" and "?" not in pattern and "[" not in pattern
+
+
+def regex_of_formats(formats: Iterable[str]) -> str:
+    """The regular expression of paths that end in one of these, as .wav and .WAV for wav."""
+    endings = (
+        "".join(f"[{sign.lower()}{sign.upper()}]" if sign.isalpha() else re.escape(sign) for sign in one)
+        for one in formats
+    )
+    return f"^{ANYTHING}[.](?:{'|'.join(endings)})$"
 
 
 def anchor_pattern(glob: str) -> str:

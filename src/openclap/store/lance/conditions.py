@@ -10,7 +10,14 @@ from typing import Any
 from lancedb.query import ColumnOrdering
 
 from openclap.file_facts import asked_phrases
-from openclap.store.path_patterns import has_one_spelling, path_to_text, regex_of_folder, regex_of_pattern, spellings
+from openclap.store.path_patterns import (
+    has_one_spelling,
+    path_to_text,
+    regex_of_folder,
+    regex_of_formats,
+    regex_of_pattern,
+    spellings,
+)
 from openclap.store.records import SearchFilter
 from openclap.words import split_words
 
@@ -49,6 +56,8 @@ def filter_condition(where: SearchFilter | None, files: Collection[str] = ()) ->
         )
         if value is not None
     ]
+    if where.formats:
+        conditions.append(f"regexp_like(path, {quote(regex_of_formats(where.formats))})")
     conditions += [any_of([f"array_has(tags, {quote(way)})" for way in spellings(tag)]) for tag in where.tags]
     if where.within is not None:
         conditions.append(

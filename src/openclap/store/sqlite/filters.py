@@ -15,6 +15,7 @@ from openclap.store.path_patterns import (
     has_one_spelling,
     is_plain,
     path_matcher,
+    regex_of_formats,
     regex_of_pattern,
     spellings,
 )
@@ -59,6 +60,9 @@ def allowed_files(db: sqlite3.Connection, where: SearchFilter) -> set[int]:
     elif where.path is not None:
         db.create_function("fits", 1, path_matcher(regex_of_pattern(where.path)), deterministic=True)
         conditions.append("fits(path)")
+    if where.formats:
+        db.create_function("ends", 1, path_matcher(regex_of_formats(where.formats)), deterministic=True)
+        conditions.append("ends(path)")
     chosen = f"SELECT id FROM files WHERE {' AND '.join(conditions) or '1'}"
     found = (
         {number for (number,) in db.execute(chosen, values)}
