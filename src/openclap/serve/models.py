@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -26,6 +27,7 @@ from openclap.serve.watch_sockets import WatchSockets
 
 __all__ = ["LoadedModel", "Models"]
 
+LATELY = 60.0  # seconds
 log = logging.getLogger("openclap.serve")
 
 
@@ -91,12 +93,17 @@ class Models:
         self._now: LoadedModel | None = None
         self._task: asyncio.Task[None] | None = None
         self._retiring: set[asyncio.Task[None]] = set()
-        self.wanted, self.fault = name, ""
+        self.wanted, self.fault, self._failed = name, "", 0.0
 
     @property
     def now(self) -> LoadedModel | None:
         """The model that answers; None before the first is there."""
         return self._now
+
+    @property
+    def failed_lately(self) -> bool:
+        """Whether the last one could not be loaded, in the last minute: whoever waits for it hears of it."""
+        return bool(self.fault) and time.monotonic() - self._failed < LATELY
 
     @property
     def is_loading(self) -> bool:
@@ -149,13 +156,15 @@ class Models:
             await self._now.close()
 
     async def _take(self, name: str) -> None:
+        self._failed = 0.0
         try:
             made = await in_a_thread(lambda: self._make(name))
         except OpenClapError as error:
-            self.fault = " ".join(error.say(HINTS).split())
+            self.fault, self._failed = " ".join(error.say(HINTS).split()), time.monotonic()
             log.error(str(error), extra={"facts": {"model": name}})
         except Exception:
             self.fault = "something went wrong when it was loaded; the server's log says what"
+            self._failed = time.monotonic()
             log.exception("loading failed", extra={"facts": {"model": name}})
         else:
             self.take(made)

@@ -47,6 +47,7 @@ __all__ = ["WebPage", "create_site"]
 API = ("/v1/", "/docs", "/redoc", "/openapi.json")
 LANGUAGES = ["en", "zh"]
 PAUSE = 2.0  # seconds after the model is there, in which a visitor comes first, until the studio is made
+LOADING_SECONDS = 20.0  # that a request waits for another model
 log = logging.getLogger("openclap.serve")
 
 
@@ -108,7 +109,7 @@ class _Site:
         self._wait = False  # models that are loaded later need not have made the library
         self._studio = Studio(self._mount, app.state, settings.frames)
         app.state.models, app.state.settings, app.state.limits = self._models, settings, self._limits
-        app.state.facts["model"] = self._first.engine.name if self._first is not None else settings.model
+        app.state.facts["model"] = self._first.engine.name if self._first is not None else _title(settings.model)
         app.state.leaving.append(self._leave)
         app.router.default = self._answer
         add_service_routes(app.router, self._metrics, lambda: self._models.now is None)
@@ -228,7 +229,11 @@ class _Site:
         name = _title(models.wanted) if models.is_loading or now is None else _title(now.engine.settings.model)
         state = "loading" if models.is_loading else "none" if now is None else "ready"
         return {
-            "model": {"name": name, "state": state, **({"error": models.fault} if state == "none" else {})},
+            "model": {
+                "name": name,
+                "state": state,
+                **({"error": models.fault} if state == "none" or models.failed_lately else {}),
+            },
             "models": [_title(one) for one in self._loadable()] if self._settings.manage else [],
             "any_model": self._settings.manage and page.models is None,
             "languages": LANGUAGES,
@@ -237,12 +242,16 @@ class _Site:
         }
 
     async def _load_model(self, request: Request) -> dict[str, Any]:
-        """Load another model, which answers once it is there; until then the one before does."""
+        """Load another model, which answers once it is there; until then the one before does.
+
+        Who has waited for a while is told that it is being loaded, and asks `GET /v1/page` again.
+        """
         asked = await read_request(request, LoadRequest, self._settings)
         if not self._settings.manage:
             raise RequestRefused("only the owner of this server may load another model", 403, "not_allowed")
-        await asyncio.shield(self._models.load(self._allowed(asked.name.strip())))
-        if self._models.fault:
+        loading = self._models.load(self._allowed(asked.name.strip()))
+        done, _ = await asyncio.wait([loading], timeout=min(LOADING_SECONDS, self._settings.request_seconds / 2))
+        if done and self._models.fault:
             raise RequestRefused(self._models.fault, 400, "model_error")
         return await self._tell_page()
 
