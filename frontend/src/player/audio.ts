@@ -92,7 +92,7 @@ export function close(): void {
 }
 
 function tick(): void {
-  now.value = audio.currentTime;
+  if (audio.readyState > 0) now.value = audio.currentTime; // until then it is not where it shall begin
   frame = audio.paused ? 0 : requestAnimationFrame(tick);
 }
 

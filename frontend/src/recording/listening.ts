@@ -72,7 +72,7 @@ export function jump(by: number): void {
 
 function tick(): void {
   const before = now.peek();
-  now.value = audio.currentTime;
+  if (audio.readyState > 0) now.value = audio.currentTime; // until then it is not where it shall begin
   keepInView(before, now.peek());
   if (now.peek() >= until) {
     until = Infinity;

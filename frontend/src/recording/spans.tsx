@@ -22,6 +22,8 @@ export function SpanList({ label, spans }: { label: string; spans: readonly Show
 
 function Item({ start, end, label, colour, value, more, low, here }: Shown & { here: boolean }) {
   const all = recording.value?.seconds ?? 0;
+  const fine = all >= 60 && end - start < 10 ? 1 : 0; // tenths, where whole seconds would say too little
+  const time = (seconds: number) => clock(seconds, all) + (seconds % 1).toFixed(4).slice(1, fine ? 3 : 1);
   const mark = () => (hot.value = { start, end });
   const hear = () => {
     reveal(start, end);
@@ -34,7 +36,7 @@ function Item({ start, end, label, colour, value, more, low, here }: Shown & { h
         onBlur={() => (hot.value = null)}
       >
         <i class={colour === undefined ? "swatch" : `swatch s${colour}`} aria-hidden="true" />
-        <span class="when">{t("spans.from_to", { start: clock(start, all), end: clock(end, all) })}</span>
+        <span class="when">{t("spans.from_to", { start: time(start), end: time(end) })}</span>
         <span class="what"><bdi>{clean(label)}</bdi>{more && <small class="soft"><bdi>{clean(more)}</bdi></small>}</span>
         {value !== undefined && <Bar value={value} text={share(value)} low={low} />}
       </button>
