@@ -1,13 +1,13 @@
 // Is the table of strings whole: both languages, the same places in both, no key that nothing uses, no text outside it?
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { transformSync } from "esbuild";
+import { buildSync } from "esbuild";
 
 const files = (folder) => readdirSync(folder).flatMap((name) => {
   const path = join(folder, name);
   return statSync(path).isDirectory() ? files(path) : [path];
 });
-const { code } = transformSync(readFileSync("src/strings.ts", "utf8"), { loader: "ts", format: "esm" });
+const [{ text: code }] = buildSync({ entryPoints: ["src/strings.ts"], bundle: true, write: false, format: "esm", charset: "utf8" }).outputFiles;
 const { TABLE } = await import(`data:text/javascript,${encodeURIComponent(code)}`);
 const sources = files("src").filter((path) => /\.tsx?$/.test(path) && !path.endsWith("strings.ts")).map((path) => [path, readFileSync(path, "utf8")]);
 const all = sources.map(([, text]) => text).join("\n");

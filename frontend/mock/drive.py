@@ -8,93 +8,13 @@ Needs playwright for Python and Chromium (`CHROMIUM`, by default /usr/bin/chromi
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
-import time
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from drive_recording import use_recording
 from playwright.sync_api import sync_playwright
-
-HERE = Path(__file__).parent
-AXE = (HERE.parent / "node_modules/axe-core/axe.min.js").read_text()
-OPTIONS = ["--headless", "--no-sandbox", "--disable-gpu", "--mute-audio", "--autoplay-policy=no-user-gesture-required"]
-RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-ROW, HIT = ".body .row .name", ".relevance >> visible=true"
-wrong: list[str] = []
-
-
-def check(what: str, holds: bool, more: object = "") -> None:
-    """Print whether something holds, and remember it if not."""
-    print("ok   " if holds else "WRONG", what, "" if holds else more)
-    if not holds:
-        wrong.append(what)
-
-
-@contextmanager
-def mock(port: int, *options: str) -> Iterator[str]:
-    """Run the made-up server for a while → its address."""
-    url = f"http://127.0.0.1:{port}/"
-    server = subprocess.Popen(
-        ["node", str(HERE / "server.mjs"), "--port", str(port), *options], stdout=subprocess.DEVNULL
-    )
-    try:
-        for _ in range(100):
-            try:
-                urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url).close()
-                break
-            except OSError:
-                time.sleep(0.1)
-        yield url
-    finally:
-        server.terminate()
-        server.wait()
-
-
-class Visit:
-    """A tab of the browser, and what goes wrong in it."""
-
-    def __init__(self, running: Any, url: str, *, zh: bool = False, dark: bool = False, phone: bool = False) -> None:
-        self.context = running.new_context(
-            viewport={"width": 390, "height": 844} if phone else {"width": 1280, "height": 860},
-            locale="zh-CN" if zh else "en-US", color_scheme="dark" if dark else "light", is_mobile=phone, has_touch=phone,
-        )  # fmt: skip
-        self.tab = self.context.new_page()
-        self.tab.set_default_timeout(15_000)
-        self.tab.on("pageerror", lambda error: wrong.append(f"error in the page: {error}"))
-        self.tab.on("console", lambda said: "Content Security" in said.text and wrong.append(said.text))
-        self.name = f"{'zh' if zh else 'en'}{'-dark' if dark else ''}{'-phone' if phone else ''}"
-        self.tab.goto(url)
-
-    def focus(self) -> str:
-        """Say which row, or which element, has the focus."""
-        return self.tab.evaluate(
-            "(() => { const e = document.activeElement; return e.dataset.index ?? e.id ?? e.tagName })()"
-        )
-
-    def axe(self, where: str) -> None:
-        """Let axe look at what is shown now."""
-        self.tab.evaluate(AXE + ";0")
-        found = self.tab.evaluate(
-            "(rules) => axe.run(document, { iframes: false, runOnly: rules }).then((all) => all.violations.map((one) => [one.id, one.nodes.map((node) => node.target.join(' '))]))",
-            RULES,
-        )
-        check(f"axe: {self.name} {where}", not found, found)
-
-    def search(self, words: str) -> None:
-        """Look for words."""
-        self.tab.fill("#query", words)
-        self.tab.press("#query", "Enter")
-
-    def picture(self, folder: Path | None, name: str) -> None:
-        """Take a picture, where pictures are wanted."""
-        if folder:
-            self.tab.mouse.move(0, 0)
-            self.tab.wait_for_timeout(500)
-            self.tab.screenshot(path=folder / f"{name}-{self.name}.png")
+from visits import HIT, OPTIONS, ROW, Visit, check, mock, wrong
 
 
 def by_keyboard(running: Any, url: str) -> None:
@@ -135,12 +55,12 @@ def by_keyboard(running: Any, url: str) -> None:
     tab.wait_for_timeout(300)
     check("End goes to the last", visit.focus() == "49", visit.focus())
     press("Enter")
-    tab.wait_for_function("location.search.includes('like=')")
+    tab.wait_for_function("() => location.search.includes('like=')")
     tab.wait_for_selector(".token")
     tab.wait_for_timeout(500)
     check("Enter is more like this, and the focus stays in the list", visit.focus() == "0", visit.focus())
     tab.go_back()
-    tab.wait_for_function("document.querySelector('#query').value === 'rain + wind'")
+    tab.wait_for_function("() => document.querySelector('#query').value === 'rain + wind'")
     tab.wait_for_timeout(700)
     check("Back is where the list was left", visit.focus() == "49", visit.focus())
     press("Escape")
@@ -163,7 +83,7 @@ def what_is_said(running: Any, url: str) -> None:
     tab.wait_for_selector(".first >> text=likely")
     visit.search("Hundegebell")
     tab.locator(".first .plain").click()
-    tab.wait_for_function("document.querySelector('#query').value === 'dog'")
+    tab.wait_for_function("() => document.querySelector('#query').value === 'dog'")
     tab.goto(url + "?q=door&k=500&folder=Doors")
     tab.wait_for_selector(HIT)
     tab.focus("#query")
@@ -193,13 +113,12 @@ def dragged_and_dropped(running: Any, url: str) -> None:
     check(
         "a row can be dragged out", data.startswith("application/octet-stream:") and "/v1/library/audio?" in data, data
     )
-    drop = "(names) => { const data = new DataTransfer(); for (const name of names) data.items.add(new File(['RIFF'], name, { type: 'audio/wav' })); for (const kind of ['dragover', 'drop']) document.body.dispatchEvent(new DragEvent(kind, { bubbles: true, cancelable: true, dataTransfer: data })) }"
-    tab.evaluate(drop, ["a.wav", "b.wav"])
+    visit.drop("a.wav", "b.wav")
     tab.wait_for_selector("dialog[open] >> text=2 sounds to add")
     tab.get_by_text("Add them").click()
     tab.wait_for_selector(".report >> text=40 added")
     tab.keyboard.press("Escape")
-    tab.evaluate(drop, ["<b>mine</b>.wav"])
+    visit.drop("<b>mine</b>.wav")
     tab.wait_for_selector(HIT)
     check("a dropped sound is searched by", tab.locator(".token bdi").inner_text() == "<b>mine</b>.wav")
 
@@ -254,9 +173,9 @@ def seen_by_all(running: Any, url: str, empty: str, folder: Path | None) -> None
             tab.wait_for_timeout(100)
             visit.axe(f"menu {number}")
             tab.keyboard.press("Escape")
-        for name, address in (("map", f"{url}?view=map"), ("recording", f"{url}?place=recording"), ("empty", empty)):
+        for name, address in (("map", f"{url}?view=map"), ("empty", empty)):
             tab.goto(address)
-            tab.wait_for_selector({"map": "canvas", "recording": "iframe", "empty": ".empty-library"}[name])
+            tab.wait_for_selector({"map": "canvas", "empty": ".empty-library"}[name])
             tab.wait_for_timeout(600)
             visit.picture(folder, name)
             visit.axe(name)
@@ -277,6 +196,7 @@ def main() -> int:
         what_is_said(running, url)
         dragged_and_dropped(running, url)
         map_and_tray(running, url, folder)
+        use_recording(running, url, folder)
         seen_by_all(running, url, empty, folder)
         running.close()
     print("\n".join(["", *wrong]) if wrong else "all well")

@@ -4,6 +4,7 @@ import { createServer } from "node:http";
 import { existsSync, readFileSync } from "node:fs";
 import { dirname, extname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { recordings } from "./recordings.mjs";
 import { CLUSTERS, file, peaks, playedTags, point, random, tone } from "./library.mjs";
 
 const option = (name, otherwise) => {
@@ -161,6 +162,7 @@ const ROUTES = {
 };
 
 createServer(async (request, answer) => {
+  answer.on("error", () => {});
   const address = new URL(request.url, "http://here");
   const route = ROUTES[`${request.method} ${address.pathname}`];
   if (address.pathname === "/log") return json(answer, log);
@@ -168,6 +170,11 @@ createServer(async (request, answer) => {
     log.push(`${request.method} ${request.url}`.slice(0, 300));
     if (SLOW) await new Promise((go) => setTimeout(go, SLOW));
     return route(request, answer, address.searchParams);
+  }
+  if (address.pathname.startsWith("/v1/")) {
+    log.push(`${request.method} ${request.url}`.slice(0, 300));
+    if (SLOW) await new Promise((go) => setTimeout(go, SLOW));
+    if (await recordings(request, answer, address.pathname, address.searchParams, { json, error, send, read, byPath, log })) return;
   }
   if (address.pathname.startsWith("/studio")) return send(answer, 200, `<!doctype html><title>studio</title><p>studio ${address.search.replace(/[<>&]/g, "")}`, { "Content-Type": TYPES[".html"] });
   const name = join(STATIC, address.pathname === "/" ? "index.html" : address.pathname.slice(1).replaceAll("..", ""));

@@ -39,7 +39,7 @@ export type Params = Record<string, string | number | readonly string[] | undefi
 
 /** What went wrong, as one sentence; `lost`: no answer came at all (the page says it in its own language). */
 export class Problem extends Error {
-  constructor(message: string, readonly lost = false) {
+  constructor(message: string, readonly lost = false, readonly status = 0) {
     super(message);
   }
 }
@@ -63,19 +63,24 @@ export async function ask(address: string, init: RequestInit = {}): Promise<Resp
     throw isAbort(error) ? error : new Problem("", true);
   }
   if (!answer.ok) {
-    const body = (await answer.json().catch(() => null)) as { error?: { message?: string } } | null;
-    throw new Problem(body?.error?.message ?? `${answer.status} ${answer.statusText}`);
+    throw refusal(answer.status, answer.statusText, await answer.json().catch(() => null));
   }
   return answer;
+}
+
+/** What an answer says that is no success. */
+export function refusal(status: number, text: string, body: unknown): Problem {
+  const said = (body as { error?: { message?: string } } | null)?.error?.message;
+  return new Problem(said ?? `${status} ${text}`, false, status);
 }
 
 export async function get<T>(path: string, params: Params = {}, signal?: AbortSignal): Promise<T> {
   return body<T>(await ask(url(path, params), { signal }));
 }
 
-export function post(path: string, data: unknown, signal?: AbortSignal): Promise<Response> {
+export function post(path: string, data: unknown, signal?: AbortSignal, headers: Record<string, string> = {}): Promise<Response> {
   return ask(url(path), {
-    method: "POST", signal, body: JSON.stringify(data), headers: { "Content-Type": "application/json" },
+    method: "POST", signal, body: JSON.stringify(data), headers: { "Content-Type": "application/json", ...headers },
   });
 }
 

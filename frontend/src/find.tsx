@@ -8,6 +8,7 @@ import { SoundMap } from "./map/map";
 import { Icon } from "./parts/icons";
 import { Notice } from "./parts/notice";
 import { Toolbar } from "./parts/toolbar";
+import { put, UnknownWords } from "./parts/unknown";
 import { Query } from "./query/query";
 import { library } from "./server";
 import { nameOf, version } from "./sounds";
@@ -65,22 +66,10 @@ function Said() {
   return (
     <div class="said">
       {nothing && found.hits.length > 0 && <p class="first">{t("list.nothing_likely")}</p>}
-      {(found.unknown ?? []).map(({ word, nearest }) => (
-        <p class="first" key={word}>{t("list.unknown", { word: clean(word) })}{" "}
-          {[nearest ?? []].flat().length > 0 && t("list.nearest")}{" "}
-          {[nearest ?? []].flat().map((other) => <button type="button" class="plain" key={other} onClick={() => go({ q: put(word, other) })}>{clean(other)}</button>)}
-        </p>
-      ))}
+      <UnknownWords words={found.unknown} take={(word, other) => go({ q: put(state.value.q, word, other) })} />
       {Boolean(found.left_out) && <p class="first">{t("list.left_out", { count: found.left_out! })}</p>}
     </div>
   );
-}
-
-/** The query with another word in the place of one. */
-function put(word: string, other: string): string {
-  const { q } = state.value;
-  const at = q.toLowerCase().indexOf(word.toLowerCase());
-  return at < 0 ? other : q.slice(0, at) + other + q.slice(at + word.length);
 }
 
 function Shown() {

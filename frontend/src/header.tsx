@@ -28,7 +28,7 @@ export function Places({ bottom }: { bottom?: boolean }) {
   return (
     <nav class={bottom ? "places bottom" : "places"} aria-label={t("head.places")}>
       {PLACES.map((name: Place) => (
-        <Link key={name} to={{ place: name, tool: "" }} on={place === name}><Icon name={name} />{t(`place.${name}`)}</Link>
+        <Link key={name} to={{ place: name }} on={place === name}><Icon name={name} />{t(`place.${name}`)}</Link>
       ))}
     </nav>
   );

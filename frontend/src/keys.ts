@@ -5,6 +5,8 @@ import { active, focusRow, inList, scroller } from "./list/list";
 import { moreLike } from "./list/row";
 import { audition, current, length, loop, now, play, seek, setLoop, toggle } from "./player/audio";
 import { focusQuery } from "./query/query";
+import { pressedInRecording } from "./recording/keys";
+import { openSound } from "./recording/recording";
 import { state } from "./state";
 import { favourite, tick } from "./tray/ticks";
 
@@ -43,9 +45,9 @@ const IN_LIST: Record<string, () => void> = {
 };
 const ANYWHERE: Record<string, () => void> = {
   "/": focusQuery,
-  "?": () => (helping.value = true),
-  f: () => withSound(favourite),
-  x: () => withSound(tick),
+  f: () => withSound((path) => void favourite(path)),
+  r: () => withSound(openSound),
+  x: () => withSound((path) => tick(path)),
   l: () => setLoop(!loop.peek()),
   Escape: focusQuery,
 };
@@ -55,9 +57,9 @@ const NOWHERE: Record<string, () => void> = { // nothing has the focus
   " ": () => toggle(),
 };
 
-function withSound(does: (path: string) => void): void {
-  const path = inList(document.activeElement) ? row()?.path : current.peek();
-  if (path) does(path);
+function withSound(does: (path: string, from?: number) => void): void {
+  const here = inList(document.activeElement) ? row() : { path: current.peek(), from: 0 };
+  if (here?.path) does(here.path, here.from);
 }
 
 /** The first button of the list's head that can be pressed. */
@@ -82,7 +84,10 @@ function isField(target: HTMLElement): boolean {
 
 function pressed(event: KeyboardEvent): void {
   const target = event.target as HTMLElement;
-  if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing || state.peek().place !== "find") return;
+  if (event.key === "?" && !isField(target)) return void (helping.value = true);
+  if (state.peek().place === "recording") return pressedInRecording(event);
+  if (state.peek().place !== "find") return;
+  if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
   if (target.closest(".map") || document.querySelector("dialog[open], :popover-open")) return;
   if (isField(target)) return;
   const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;

@@ -9,6 +9,12 @@ import { Help } from "./help";
 import { listen } from "./keys";
 import { Player } from "./player/player";
 import { said } from "./said";
+import { followListening } from "./recording/listening";
+import { followPictures } from "./recording/pictures";
+import { RecordingPlace } from "./recording/place";
+import { followQuestions } from "./recording/questions";
+import { followRecording } from "./recording/recording";
+import { followView } from "./recording/view";
 import { readLibrary, readPage } from "./server";
 import { state } from "./state";
 import { Studios } from "./studio";
@@ -20,9 +26,10 @@ function Page() {
     <>
       <Header />
       <Find />
+      <RecordingPlace />
       <Studios />
       {find && <Tray />}
-      <Player />
+      {state.value.place !== "recording" && <Player />}
       <Places bottom />
       <Help />
       <DropPlace />
@@ -34,5 +41,10 @@ function Page() {
 void readLibrary();
 void readPage();
 follow();
+followRecording();
+followView();
+followPictures();
+followListening();
+followQuestions();
 listen();
 render(<Page />, document.querySelector("#app")!);

@@ -1,9 +1,11 @@
 // Problems, each kept beside what it belongs to and cleared when that is tried again.
 import { signal } from "@preact/signals";
 import { isAbort, Problem } from "./api";
+import type { Tool } from "./state";
 import { t } from "./words";
 
-export type Where = "library" | "search" | "player" | "tray" | "tags" | "model" | "add" | "map" | "facets";
+export type Where = "library" | "search" | "player" | "tray" | "tags" | "model" | "add" | "map" | "facets"
+  | "recording" | "pictures" | "export" | Tool;
 export interface Trouble { text: () => string; again?: () => void }
 
 export const troubles = signal<Partial<Record<Where, Trouble>>>({});

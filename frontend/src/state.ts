@@ -4,13 +4,19 @@ import { language, t } from "./words";
 import { LANGUAGES } from "./strings";
 
 export const PLACES = ["find", "recording", "live", "teach"] as const;
+export const TOOLS = ["describe", "classify", "match", "moments"] as const;
+export type Tool = (typeof TOOLS)[number];
 export type Place = (typeof PLACES)[number];
 export type Sort = "name" | "seconds" | "modified" | "folder";
 export type By = "both" | "sound" | "names";
 
 export interface State {
   place: Place;
-  tool: string; // of Recording: match or classify
+  tool: Tool; // of Recording
+  id: string; // of the recording, while the server keeps it
+  of: string; // path of the sound of the library that it is
+  start: string; // seconds, what is seen of it
+  end: string;
   q: string;
   like: string; // path of a sound of the library
   sound: string; // name of a sound that was given; it is itself not in the URL
@@ -33,11 +39,11 @@ export interface State {
 }
 
 export const FRESH: State = {
-  place: "find", tool: "", q: "", like: "", sound: "", by: "both", k: 50, without: "", from: "", to: "", view: "list",
+  place: "find", tool: "describe", id: "", of: "", start: "", end: "", q: "", like: "", sound: "", by: "both", k: 50, without: "", from: "", to: "", view: "list",
   sort: "name", order: "asc", text: "", folder: "", format: [], tag: [], collection: "", least: "", most: "", sure: false,
 };
 const ALLOWED: { [name: string]: readonly (string | number)[] } = {
-  place: PLACES, by: ["both", "sound", "names"], view: ["list", "map"], order: ["asc", "desc"],
+  place: PLACES, tool: TOOLS, by: ["both", "sound", "names"], view: ["list", "map"], order: ["asc", "desc"],
   sort: ["name", "seconds", "modified", "folder"], k: [20, 50, 100, 200, 500],
 };
 
@@ -114,7 +120,7 @@ export const filtered = computed(() => {
 
 effect(() => {
   const { q, place } = state.value;
-  document.title = [q || (place === "find" ? "" : t(`place.${place}`)), "openclap"].filter(Boolean).join(" – ");
+  document.title = [place === "find" ? q : t(`place.${place}`), "openclap"].filter(Boolean).join(" – ");
 });
 
 export const UNFILTERED: Partial<State> = {

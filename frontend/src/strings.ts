@@ -1,10 +1,12 @@
-// Every string of this front end, in one table: key → [English, 中文]. In a {place} a number may bring its word,
+// Every string of this front end: key → [English, 中文]. In a {place} a number may bring its word,
 // `{count:result|results}`: one of it, and any other number of it.
+
+import { RECORDING } from "./recording/strings";
 
 export const LANGUAGES = ["en", "zh"] as const;
 export type Language = (typeof LANGUAGES)[number];
 
-export const TABLE = {
+const FIND = {
   // -- head
   "head.line": ["Find, name and compare sounds by words", "用文字查找、命名和比较声音"],
   "head.language": ["中文", "English"],
@@ -208,5 +210,7 @@ export const TABLE = {
   "common.seconds": ["{seconds} s", "{seconds} 秒"],
   "common.home": ["All folders", "所有文件夹"],
 } as const satisfies Record<string, readonly [string, string]>;
+
+export const TABLE = { ...FIND, ...RECORDING };
 
 export type Key = keyof typeof TABLE;

@@ -1,33 +1,34 @@
 // A place that is still made by the server's studio, in a frame of its own. It is made when it is first opened, and stays.
 import { useMemo, useRef } from "preact/hooks";
-import { PLACES, state, type Place } from "./state";
+import { state, type Place } from "./state";
 import { isDark } from "./theme";
 import { language, t } from "./words";
 
+const FRAMED: readonly Place[] = ["live", "teach"];
+
 export function Studios() {
-  const opened = useRef(new Map<Place, string>());
-  const { place, tool } = state.value;
-  if (place !== "find") opened.current.set(place, tool || opened.current.get(place) || "");
+  const opened = useRef(new Set<Place>());
+  const { place } = state.value;
+  if (FRAMED.includes(place)) opened.current.add(place);
   return (
     <>
-      {PLACES.filter((name) => opened.current.has(name)).map((name) => (
+      {FRAMED.filter((name) => opened.current.has(name)).map((name) => (
         <main key={name} class="studio" hidden={name !== place} aria-label={t(`place.${name}`)}>
-          <Frame place={name} tool={opened.current.get(name)!} />
+          <Frame place={name} />
         </main>
       ))}
     </>
   );
 }
 
-/** Drawn anew, and so loaded anew, only when its language or tool changes. */
-function Frame({ place, tool }: { place: Place; tool: string }) {
+/** Drawn anew, and so loaded anew, only when its language changes. */
+function Frame({ place }: { place: Place }) {
   const now = language.value;
-  const src = useMemo(() => address(place, tool), [place, tool, now]);
+  const src = useMemo(() => address(place), [place, now]);
   return <iframe src={src} title={t(`place.${place}`)} allow="microphone; autoplay" />;
 }
 
-function address(place: Place, tool: string): string {
+function address(place: Place): string {
   const url = new URLSearchParams({ place, lang: language.value, __theme: isDark() ? "dark" : "light" });
-  if (tool) url.set("tool", tool);
   return `studio/?${url}`;
 }

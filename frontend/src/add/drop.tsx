@@ -4,10 +4,11 @@ import { useEffect } from "preact/hooks";
 import { tell } from "../problems";
 import { searchBySound } from "../query/query";
 import { library } from "../server";
-import { go } from "../state";
+import { upload } from "../recording/recording";
+import { go, state } from "../state";
 import { t } from "../words";
 import { adding } from "./add";
-import { dropped } from "./dropped";
+import { dropped, type Given } from "./dropped";
 import { addFiles, waiting } from "./indexing";
 
 const over = signal(false);
@@ -23,6 +24,7 @@ async function take(event: DragEvent): Promise<void> {
   event.preventDefault();
   const { given, folders } = await dropped(event.dataTransfer!);
   const [first] = given;
+  if (state.peek().place === "recording") return openDropped(given);
   const empty = library.value?.files === 0;
   if (!first) return tell(empty ? "add" : "search", () => t("add.no_sounds"));
   go({ place: "find" });
@@ -30,6 +32,13 @@ async function take(event: DragEvent): Promise<void> {
   if (empty || adding.value) return void addFiles(given);
   waiting.value = given; // asked first: a library is not filled by a slip
   adding.value = true;
+}
+
+/** In Recording a dropped sound is opened; of several, the first one. */
+function openDropped(given: Given[]): void {
+  const [first] = given;
+  if (!first) return tell("recording", () => t("add.no_sounds"));
+  void upload(first.file).then(() => given.length > 1 && tell("recording", () => t("recording.one", { count: given.length })));
 }
 
 export function DropPlace() {
@@ -46,6 +55,7 @@ export function DropPlace() {
     listen("drop", (event) => void take(event));
   }, []);
   if (!over.value) return null;
+  if (state.value.place === "recording") return <div class="dropping" aria-hidden="true"><p>{t("recording.drop")}</p></div>;
   const add = library.value?.files === 0 || adding.value;
   return <div class="dropping" aria-hidden="true"><p>{t(add ? "add.dropping" : "add.dropping_like")}</p></div>;
 }

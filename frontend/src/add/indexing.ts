@@ -1,7 +1,8 @@
 // Sounds are added: a folder of the server, or files that are sent to it in parcels. How far it is, and Stop.
 import { signal } from "@preact/signals";
-import { ask, isAbort, post, Problem, url } from "../api";
+import { ask, isAbort, post, url } from "../api";
 import { readAgain } from "../finding";
+import { lines } from "../lines";
 import { clear, show } from "../problems";
 import { say } from "../said";
 import { readLibrary } from "../server";
@@ -98,20 +99,10 @@ function merge(sum: Report, more: Line): void {
 
 /** Read an answer line by line; the last one is the report. */
 async function follow(answer: Response, progress: (done: number, total: number) => void): Promise<Line> {
-  const reader = answer.body!.pipeThrough(new TextDecoderStream()).getReader();
-  let rest = "";
   let last: Line = {};
-  for (;;) {
-    const { done, value } = await reader.read().catch((error: unknown) => {
-      throw isAbort(error) ? error : new Problem("", true);
-    });
-    const lines = (rest + (value ?? (done ? "\n" : ""))).split("\n");
-    rest = lines.pop() ?? "";
-    for (const line of lines.filter(Boolean)) {
-      last = JSON.parse(line) as Line;
-      if (last.error) throw new Problem(last.error.message);
-      if (last.done !== undefined) progress(last.done, last.total ?? 0);
-    }
-    if (done) return last;
+  for await (const line of lines<Line>(answer)) {
+    last = line;
+    if (line.done !== undefined) progress(line.done, line.total ?? 0);
   }
+  return last;
 }

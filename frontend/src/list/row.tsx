@@ -3,6 +3,7 @@ import { judge, rows } from "../finding";
 import { audioUrl } from "../api";
 import { Icon } from "../parts/icons";
 import { current, playing, toggle } from "../player/audio";
+import { openSound } from "../recording/recording";
 import type { Row as RowData } from "../rows";
 import { folderOf, nameOf, sound, version } from "../sounds";
 import { go, mode, state } from "../state";
@@ -78,6 +79,7 @@ export function Row({ row, index, active, top, onChoose }: Props) {
         <button type="button" class="tag" tabIndex={-1} key={tag} onClick={stopped(() => toggleTag(tag))}>{clean(tag)}</button>
       ))}</span>
       <span role="gridcell" class="c-actions">
+        <button type="button" class="bare wide-only" tabIndex={-1} aria-label={t("row.open", { name })} title={t("row.open", { name })} onClick={stopped(() => openSound(path, hit?.start))}><Icon name="recording" /></button>
         <button type="button" class="bare" tabIndex={-1} aria-label={t("row.like", { name })} title={t("row.like", { name })} onClick={stopped(() => moreLike(path))}><Icon name="like" /></button>
         <button type="button" class={isFavourite(path) ? "bare star on" : "bare star"} tabIndex={-1} aria-pressed={isFavourite(path)} aria-label={t("row.favourite", { name })} onClick={stopped(() => void favourite(path))}><Icon name="star" full={isFavourite(path)} /></button>
       </span>

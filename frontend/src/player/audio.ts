@@ -6,6 +6,7 @@ import { clear, tell } from "../problems";
 import { clean } from "../list/names";
 import { nameOf, sound } from "../sounds";
 import { t } from "../words";
+import { ending, player, plays } from "./one";
 
 export const current = signal(""); // path of the sound in the player
 export const playing = signal(false);
@@ -14,20 +15,14 @@ export const length = signal(0); // seconds, as the player knows it
 export const loop = signal(kept.get("loop", false));
 export const audition = signal(kept.get("audition", true)); // ↑ and ↓ play what they reach
 
-const audio = new Audio();
+const audio = player();
 audio.preload = "auto";
 let decoded = false; // is the server asked to decode?
 let frame = 0;
 let start = 0; // seconds, where to begin once it is known how long it is
 
-const PLAIN: Record<string, string> = {
-  wav: "audio/wav", mp3: "audio/mpeg", flac: "audio/flac", ogg: "audio/ogg", oga: "audio/ogg", opus: "audio/ogg; codecs=opus",
-  m4a: "audio/mp4", aac: "audio/aac", webm: "audio/webm",
-};
-
 function canPlay(path: string): boolean {
-  const format = sound(path)?.format ?? path.slice(path.lastIndexOf(".") + 1).toLowerCase();
-  return format in PLAIN && audio.canPlayType(PLAIN[format]!) !== "";
+  return plays(sound(path)?.format ?? ending(path));
 }
 
 function load(path: string, asWav: boolean): void {
@@ -97,7 +92,7 @@ export function close(): void {
 }
 
 function tick(): void {
-  now.value = audio.currentTime;
+  if (audio.readyState > 0) now.value = audio.currentTime; // until then it is not where it shall begin
   frame = audio.paused ? 0 : requestAnimationFrame(tick);
 }
 

@@ -7,6 +7,7 @@ import { wantPlayed } from "../list/peaks";
 import { Wave } from "../list/wave";
 import { Icon } from "../parts/icons";
 import { Notice } from "../parts/notice";
+import { openSound } from "../recording/recording";
 import { nameOf, version } from "../sounds";
 import { favourite, isFavourite, tick, ticked } from "../tray/ticks";
 import { clock, t } from "../words";
@@ -26,6 +27,7 @@ export function Player() {
       <div class="player-tools">
         <button type="button" class={loop.value ? "bare on" : "bare"} aria-pressed={loop.value} aria-label={t("player.loop")} title={t("player.loop")} onClick={() => setLoop(!loop.value)}><Icon name="loop" /></button>
         <button type="button" class={audition.value ? "bare on wide-only" : "bare wide-only"} aria-pressed={audition.value} aria-label={t("player.audition")} title={t("player.audition")} onClick={() => setAudition(!audition.value)}><Icon name="ear" /></button>
+        <button type="button" class="bare" aria-label={t("row.open", { name })} title={t("row.open", { name })} onClick={() => openSound(path, now.peek())}><Icon name="recording" /></button>
         <button type="button" class="bare" aria-label={t("row.like", { name })} title={t("keys.enter")} onClick={() => moreLike(path)}><Icon name="like" /></button>
         <button type="button" class={liked ? "bare star on" : "bare star"} aria-pressed={liked} aria-label={t("row.favourite", { name })} onClick={() => void favourite(path)}><Icon name="star" full={liked} /></button>
         <button type="button" class={ticked.value.has(path) ? "bare on" : "bare"} aria-pressed={ticked.value.has(path)} aria-label={t("row.tick", { name })} onClick={() => tick(path)}><Icon name="check" /></button>

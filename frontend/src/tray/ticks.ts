@@ -2,6 +2,7 @@
 import { signal } from "@preact/signals";
 import { blob, post } from "../api";
 import { clean } from "../list/names";
+import { save } from "../parts/save";
 import { clear, show, tell } from "../problems";
 import { say } from "../said";
 import { library } from "../server";
@@ -74,12 +75,4 @@ export async function exportTicked(format: "zip" | "m3u8" | "csv"): Promise<void
   } finally {
     working.value = false;
   }
-}
-
-function save(data: Blob, name: string): void {
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(data);
-  link.download = name;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 }

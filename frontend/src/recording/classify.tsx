@@ -1,0 +1,35 @@
+// Zero-shot classification: which of some labels fits best.
+import { clean } from "../list/names";
+import { put, UnknownWords } from "../parts/unknown";
+import { share, t } from "../words";
+import { asks, Bar, Go, State } from "./asking";
+import { askClassify, classify, labelsText } from "./questions";
+
+export function ClassifyTool() {
+  const found = classify.result.value;
+  return (
+    <>
+      <form class="ask" onSubmit={asks(askClassify)}>
+        <label class="wide">{t("classify.labels")}
+          <input type="text" value={labelsText.value} required maxLength={8000} autocomplete="off" onInput={(event) => (labelsText.value = event.currentTarget.value)} />
+        </label>
+        <Go label="classify.go" />
+      </form>
+      <State of={classify} tool="classify" />
+      {found && (
+        <div class="answer">
+          {found.silent && <p class="first">{t("ask.silent")}</p>}
+          <UnknownWords words={found.unknown} take={(word, other) => {
+            labelsText.value = put(labelsText.value, word, other);
+            askClassify();
+          }} />
+          <ol class="bars" aria-label={t("classify.results")}>
+            {found.labels.map(({ label, score, similarity }) => (
+              <li key={label}><bdi>{clean(label)}</bdi><Bar value={score} text={share(score)} low={Boolean(found.silent)} /><small class="soft">{t("ask.cosine", { value: similarity.toFixed(3) })}</small></li>
+            ))}
+          </ol>
+        </div>
+      )}
+    </>
+  );
+}

@@ -1,0 +1,128 @@
+// Playing the recording: by range requests, from any minute at once.
+import { effect, signal, untracked } from "@preact/signals";
+import { url } from "../api";
+import { clean } from "../list/names";
+import { ending, player, plays } from "../player/one";
+import { pause as pauseOther } from "../player/audio";
+import { clear, tell } from "../problems";
+import { state } from "../state";
+import { t } from "../words";
+import { recording } from "./recording";
+import { keepInView } from "./view";
+
+export const playing = signal(false);
+export const now = signal(0); // seconds
+export const JUMP = 5; // seconds
+
+const audio = player();
+audio.preload = "metadata";
+const INEXACT = new Set(["mp3", "mp2", "aac"]); // a browser does not find a second in them: the server decodes
+let decoded = false;
+let begin = 0; // seconds, where to begin once the file is there
+let until = Infinity;
+let frame = 0;
+
+export function audioOf(id: string, params: Record<string, string> = {}): string {
+  return url(`v1/recordings/${encodeURIComponent(id)}/audio`, params);
+}
+
+function load(asWav: boolean): void {
+  const here = recording.peek();
+  if (!here) return;
+  decoded = asWav;
+  audio.src = audioOf(here.id, asWav ? { as: "wav" } : {});
+}
+
+export function seek(seconds: number): void {
+  const to = Math.max(0, Math.min(seconds, recording.peek()?.seconds ?? 0));
+  now.value = to;
+  until = Infinity;
+  if (audio.readyState > 0) audio.currentTime = to;
+  else begin = to;
+}
+
+/** Play from a second on, up to another one. */
+export function playFrom(seconds: number, end = Infinity): void {
+  seek(seconds);
+  until = end;
+  void play();
+}
+
+async function play(): Promise<void> {
+  clear("player");
+  if (!audio.hasAttribute("src")) begin = now.peek();
+  if (!audio.hasAttribute("src")) load(INEXACT.has(ending(recording.peek()?.name ?? "")) || !plays(ending(recording.peek()?.name ?? "")));
+  try {
+    await audio.play();
+  } catch {
+    // paused meanwhile, or the error event tells
+  }
+}
+
+export function toggle(): void {
+  if (!recording.peek()) return;
+  if (playing.peek()) return audio.pause();
+  if (now.peek() >= recording.peek()!.seconds - 0.01) seek(0);
+  void play();
+}
+
+export function jump(by: number): void {
+  seek(now.peek() + by);
+}
+
+function tick(): void {
+  const before = now.peek();
+  if (audio.readyState > 0) now.value = audio.currentTime; // until then it is not where it shall begin
+  keepInView(before, now.peek());
+  if (now.peek() >= until) {
+    until = Infinity;
+    audio.pause();
+  }
+  frame = audio.paused ? 0 : requestAnimationFrame(tick);
+}
+
+audio.addEventListener("loadedmetadata", () => {
+  if (begin > 0) audio.currentTime = begin;
+  begin = 0;
+});
+audio.addEventListener("play", () => {
+  playing.value = true;
+  frame ||= requestAnimationFrame(tick);
+});
+audio.addEventListener("pause", () => (playing.value = false));
+audio.addEventListener("ended", () => (playing.value = false));
+audio.addEventListener("error", () => {
+  if (!audio.hasAttribute("src") || !recording.peek()) return;
+  begin = now.peek();
+  const once = decoded;
+  if (!once) {
+    load(true); // the browser does not play it as it is
+    return void play();
+  }
+  unload();
+  tell("player", () => t("player.broken", { name: clean(recording.peek()?.name ?? "") }), () => void play());
+});
+
+function unload(): void {
+  audio.pause();
+  playing.value = false;
+  audio.removeAttribute("src");
+  audio.load();
+}
+
+/** Begin to follow the recording and the place. Called once. */
+export function followListening(): void {
+  effect(() => {
+    recording.value;
+    untracked(() => {
+      clear("player");
+      unload();
+      until = Infinity;
+      now.value = Math.min(Number(state.peek().start) || 0, recording.peek()?.seconds ?? 0);
+    });
+  });
+  effect(() => {
+    if (state.value.place === "recording") untracked(pauseOther);
+    else audio.pause(); // nothing there would stop it
+  });
+}

@@ -1,0 +1,95 @@
+// Waveform and spectrogram in pieces: the whole once, and what is looked at more closely as finely as the screen shows it.
+// What is there already is drawn at once, however coarse, and sharpens when the finer piece has come.
+import { effect, signal, untracked } from "@preact/signals";
+import { ask, get, isAbort, url } from "../api";
+import { clear, show } from "../problems";
+import { isLost, lose, recording, type Recording } from "./recording";
+import type { Part } from "./view";
+
+export interface Piece<T> extends Part { fine: number; data: T } // fine: columns a second
+type Fetch<T> = (one: Recording, part: Part, columns: number, signal: AbortSignal) => Promise<T>;
+
+const OFTEN = 90; // ms between requests while the view moves
+const KEPT = 12; // pieces
+const BESIDE = 0.5; // of the view, fetched on either side of it
+export const SPECTROGRAM_ROWS = 96;
+export const drawn = signal(0); // grows when a piece has come
+
+export class Layer<T> {
+  pieces: Piece<T>[] = []; // from coarse to fine, as they are drawn
+  private came: Piece<T>[] = []; // the whole first
+  private wanted: [Part, number] | null = null;
+  private timer = 0;
+  private request: AbortController | null = null;
+
+  constructor(private readonly most: number, private readonly fetch: Fetch<T>) {}
+
+  /** Say what is seen, and how many columns it has. */
+  want(part: Part, columns: number): void {
+    this.wanted = [part, columns];
+    if (!this.timer) this.timer = setTimeout(() => void this.load(), this.pieces.length ? OFTEN : 0);
+  }
+
+  reset(): void {
+    this.request?.abort();
+    this.pieces = this.came = [];
+  }
+
+  private async load(): Promise<void> {
+    this.timer = 0;
+    const one = recording.peek();
+    if (!one || !this.wanted) return;
+    const [seen, columns] = this.wanted;
+    const all = { start: 0, end: one.seconds };
+    const fine = columns / Math.max(1e-6, seen.end - seen.start);
+    if (this.pieces.some((piece) => piece.start <= seen.start && piece.end >= seen.end && piece.fine >= fine * 0.8)) return;
+    const beside = (seen.end - seen.start) * BESIDE;
+    const part = this.pieces.length ? { start: Math.max(0, seen.start - beside), end: Math.min(all.end, seen.end + beside) } : all;
+    const asked = Math.max(1, Math.min(this.most, Math.round(this.pieces.length ? fine * (part.end - part.start) : columns)));
+    this.request?.abort();
+    const request = (this.request = new AbortController());
+    try {
+      const data = await this.fetch(one, part, asked, request.signal);
+      if (recording.peek()?.id !== one.id) return;
+      this.keep({ ...part, fine: asked / (part.end - part.start), data });
+      clear("pictures");
+      drawn.value++;
+      if (part === all) this.want(...this.wanted); // now more closely
+    } catch (error) {
+      if (isAbort(error)) return;
+      if (isLost(error)) return lose();
+      show("pictures", error, () => void this.load());
+    }
+  }
+
+  private keep(piece: Piece<T>): void {
+    const [first, ...rest] = [...this.came, piece];
+    this.came = [first!, ...rest.slice(-KEPT)]; // the whole stays
+    this.pieces = [...this.came].sort((a, b) => a.fine - b.fine);
+  }
+}
+
+const span = ({ start, end }: Part) => ({ start: start.toFixed(4), end: end.toFixed(4) });
+const at = (one: Recording) => `v1/recordings/${encodeURIComponent(one.id)}`;
+
+export const waveform = new Layer<Uint8Array>(8000, async (one, part, count, signal) => {
+  const { peaks } = await get<{ peaks: string }>(`${at(one)}/peaks`, { ...span(part), count }, signal);
+  return Uint8Array.from(atob(peaks), (sign) => sign.charCodeAt(0));
+});
+
+export const spectrogram = new Layer<ImageBitmap>(3000, async (one, part, width, signal) => {
+  const answer = await ask(url(`${at(one)}/spectrogram`, { ...span(part), width, height: SPECTROGRAM_ROWS }), { signal });
+  return createImageBitmap(await answer.blob());
+});
+
+/** Begin to follow the recording. Called once. */
+export function followPictures(): void {
+  effect(() => {
+    recording.value;
+    untracked(() => {
+      clear("pictures");
+      for (const layer of [waveform, spectrogram] as Layer<unknown>[]) layer.reset();
+      drawn.value++;
+    });
+  });
+}

@@ -1,0 +1,19 @@
+// A field of several lines, each a text of its own. Ctrl or ⌘ with Enter asks.
+import type { Key } from "../strings";
+import { t } from "../words";
+
+export function Lines({ label, text }: { label: Key; text: { value: string } }) {
+  const rows = Math.max(2, Math.min(6, text.value.split("\n").length));
+  return (
+    <label class="wide">{t(label)}
+      <textarea
+        rows={rows} value={text.value} required maxLength={20_000} spellcheck={false} onInput={(event) => (text.value = event.currentTarget.value)}
+        onKeyDown={(event) => {
+          if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) return;
+          event.preventDefault();
+          event.currentTarget.form?.requestSubmit();
+        }}
+      />
+    </label>
+  );
+}
