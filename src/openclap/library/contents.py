@@ -26,6 +26,7 @@ from openclap.library.listing import Listing
 from openclap.library.reachability import is_reachable
 from openclap.library.relocation import relocate
 from openclap.library.scan import absolute_path
+from openclap.normalization import Vectors
 from openclap.options import SearchFilter
 from openclap.results import Verification
 from openclap.store import File, Store, StoreState
@@ -133,6 +134,10 @@ class LibraryContents:
     def find_files(self, paths: Iterable[str]) -> dict[str, File]:
         """Files as they were indexed, by their absolute paths; what the library does not hold is left out."""
         return self._store.find_files(paths)
+
+    def tracks(self, paths: Iterable[str]) -> dict[str, Vectors]:
+        """The vectors (E,) of whole files, by their absolute paths; of those that the library holds."""
+        return self._store.tracks(paths)
 
     # -- tags and collections --------------------------------------------------------------------------
 

@@ -43,6 +43,7 @@ from openclap.serve.batching import BatchQueue
 from openclap.serve.descriptions import DescribeResult, describe_sound
 from openclap.serve.library_files import LibraryFiles
 from openclap.serve.library_indexing import LibraryIndexing
+from openclap.serve.library_map import LibraryMap
 from openclap.serve.library_view import LibraryView
 from openclap.serve.progress import Progress
 from openclap.serve.settings import ServeSettings
@@ -121,6 +122,7 @@ class Engine:
         self.files = None if settings.library is None else LibraryFiles(settings)
         if self.files is not None:
             self.indexing = LibraryIndexing(settings, cast(CLAP, self.embedder), self.files.chosen)
+            self.maps = LibraryMap(self.files.library, self.embedder)
         self.queues: tuple[BatchQueue[Any, Any], ...] = (
             *([] if self.files is None else [self.files.queue]),
             *(queue for queue, _ in self._views),

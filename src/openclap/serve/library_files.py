@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 from platformdirs import user_cache_path
 
 from openclap.array_cache import ArrayCache
@@ -28,9 +29,10 @@ from openclap.audio.peaks import peaks
 from openclap.errors import RequestRefused, SoundError, SoundNotFound, WithheldSound
 from openclap.library import Library
 from openclap.library.filtering import check_tags, normalize_tag
-from openclap.library.listing import Facets, ListedFile, ListFilter, Listing, Sort
+from openclap.library.listing import Facets, ListedFile, ListFilter, Listing, Sort, shown_name
 from openclap.library.served_files import FileVersion, ServedFiles
 from openclap.serve.batching import BatchQueue
+from openclap.serve.library_map import LibraryMap, MapCluster, MapPoint
 from openclap.serve.settings import ServeSettings
 from openclap.store import File, StoreState
 
@@ -75,7 +77,7 @@ class LibraryFiles:
     def __init__(self, settings: ServeSettings) -> None:
         assert settings.library is not None
         self._settings = settings
-        self._library = Library.open(settings.library)
+        self.library = self._library = Library.open(settings.library)
         self._listing = Listing((), SEPARATOR)
         self._state: StoreState | None = None  # of the listing
         uploads = [] if settings.uploads is None else [settings.uploads]
@@ -122,6 +124,17 @@ class LibraryFiles:
     async def facets(self, where: ListFilter) -> Facets:
         """Counts of folders, formats, tags and collections."""
         return await self.ask(lambda: self.listing().facets(where))
+
+    async def map(self, where: ListFilter, maps: LibraryMap) -> tuple[list[tuple[str, MapPoint]], list[MapCluster]]:
+        """The points of what a filter allows, each with the name of its file, and their groups."""
+
+        def find() -> tuple[Listing, npt.NDArray[np.int64]]:
+            listing = self.listing()
+            return listing, listing.select(where)
+
+        listing, rows = await self.ask(find)
+        points, clusters = await self.read(lambda: maps.points(listing, rows))
+        return [(shown_name(listing.places[one.row], listing.root), one) for one in points], clusters
 
     async def why_not_played(self, files: Sequence[ListedFile]) -> list[str | None]:
         """Why each of these files would not be handed out, as far as is known without reading it; None where it would."""

@@ -34,6 +34,9 @@ from openclap.serve.library_schemas import (
     IndexRequest,
     JourneyRequest,
     LibraryResponse,
+    MapCluster,
+    MapPoint,
+    MapResponse,
     PeaksQuery,
     PeaksResponse,
     Sound,
@@ -87,6 +90,7 @@ def add_library_routes(router: APIRouter, engine: Engine) -> None:
         ("/files", FilesQuery, FilesResponse, api.list_files),
         ("/facets", FacetsQuery, FacetsResponse, api.count_facets),
         ("/peaks", PeaksQuery, PeaksResponse, api.draw_peaks),
+        ("/map", FacetsQuery, MapResponse, api.draw_map),
         ("/folders", FoldersQuery, FoldersResponse, api.list_folders),
     ):
         extra = {} if query is None else {"parameters": parameters_of(query)}
@@ -164,6 +168,16 @@ class _LibraryRoutes:
         """The waveforms of some files."""
         found = await self._files.peaks(read_query(request, PeaksQuery).path)
         return _json(PeaksResponse(peaks={name: base64.b64encode(one).decode() for name, one in found.items()}))
+
+    async def draw_map(self, request: HttpRequest) -> Response:
+        """Where files lie on a plane on which near ones sound alike, and what their groups are called."""
+        points, clusters = await self._files.map(read_query(request, FacetsQuery).where, self._engine.maps)
+        return _json(
+            MapResponse(
+                points=[MapPoint(path=name, x=one.x, y=one.y, cluster=one.cluster) for name, one in points],
+                clusters=[MapCluster(**vars(one)) for one in clusters],
+            )
+        )
 
     async def send_audio(self, request: HttpRequest) -> Response:
         """A file of the library itself, or any part of it, or decoded as WAV."""

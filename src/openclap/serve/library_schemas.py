@@ -22,6 +22,9 @@ __all__ = [
     "IndexRequest",
     "JourneyRequest",
     "LibraryResponse",
+    "MapCluster",
+    "MapPoint",
+    "MapResponse",
     "PeaksQuery",
     "PeaksResponse",
     "Sound",
@@ -234,6 +237,32 @@ class PeaksResponse(BaseModel):
     """
 
     peaks: dict[str, str]
+
+
+class MapPoint(BaseModel):
+    """A file on the map: `x` and `y` in [0, 1]."""
+
+    path: str
+    x: float
+    y: float
+    cluster: int
+
+
+class MapCluster(BaseModel):
+    """A group of files that sound alike: its name, its middle, and how many of the points are in it."""
+
+    id: int
+    name: str
+    x: float
+    y: float
+    count: int
+
+
+class MapResponse(BaseModel):
+    """Files on a plane where near ones sound alike: 20 000 at most, evenly chosen."""
+
+    points: list[MapPoint]
+    clusters: list[MapCluster]
 
 
 class TagsResponse(BaseModel):
