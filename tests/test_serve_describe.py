@@ -222,10 +222,10 @@ def test_long_descriptions_keep_nobody_else_waiting(clap: CLAP, monkeypatch: pyt
     app = create_app(ServeSettings(decoders=1), clap=clap)
     engine, going, over = app.state.engine, threading.Event(), threading.Event()
 
-    def slowly(*given: Any) -> Any:
+    def slowly(*given: Any, **options: Any) -> Any:
         going.set()
         assert over.wait(30)
-        return describe_sound(*given)
+        return describe_sound(*given, **options)
 
     monkeypatch.setattr("openclap.serve.engine.describe_sound", slowly)
     audio = uri_of(encoded(long_wave(1.0, 16_000)))
