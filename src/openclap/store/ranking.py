@@ -7,7 +7,7 @@ from itertools import islice
 
 from openclap.store.records import ScoredWindow
 
-__all__ = ["DIGITS", "round_score", "sort_rows", "take_best"]
+__all__ = ["round_score", "sort_rows", "take_best"]
 
 DIGITS = 6  # of a cosine that count: sums of floats differ in the seventh
 

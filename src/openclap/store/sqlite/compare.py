@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from openclap.batches import batches
 from openclap.silence import is_heard
-from openclap.store.ranking import DIGITS, sort_rows, take_best
+from openclap.store.ranking import round_score, sort_rows, take_best
 from openclap.store.records import ScoredWindow, Vectors
 from openclap.store.sqlite.rows import AT_ONCE, HEARD, key_to_path, matrix_of, placeholders, width_of
 from openclap.store.sqlite.vector_cache import SAME, NearestRows
@@ -45,7 +45,7 @@ class _Compared:
     @property
     def order(self) -> tuple[bool, float]:
         """Heard ones first, then by cosine."""
-        return self.silent, -self.score
+        return self.silent, -round_score(self.score)
 
 
 def find_best(
@@ -108,7 +108,7 @@ def _compare(
     vectors = matrix_of([row[4] for row in rows], len(query))
     if not (np.abs(np.einsum("ij,ij->i", vectors, vectors) - 1) < 2 * UNIT_TOLERANCE).all():
         raise BrokenValue("some of its vectors are none")  # the cache may have older, whole ones
-    scores = np.einsum("ij,j->i", vectors, query).clip(-1.0, 1.0).round(DIGITS).tolist()
+    scores = np.einsum("ij,j->i", vectors, query).clip(-1.0, 1.0).tolist()
     silent = (~is_heard([validate_level("a file", row[5]) for row in rows])).tolist()
     return [
         _Compared(score, estimate_of[number], file, start, end, vector, is_silent)
