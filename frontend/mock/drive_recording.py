@@ -79,7 +79,7 @@ def questions(running: Any, url: str) -> None:
     tab.locator("#panel-classify .primary").click()
     tab.wait_for_selector("#panel-classify .bars li")
     check("commas of both languages part labels", tab.locator(".bars li").count() == 4)
-    shares = [int(one.split()[0]) for one in tab.locator(".bars .share").all_inner_texts()]
+    shares = [int(one.split()[0]) for one in tab.locator(".bars .share").all_text_contents()]
     check("labels come high to low", shares == sorted(shares, reverse=True), shares)
     tab.locator(".track select").select_option("2")
     check("another track forgets the answers", tab.locator(".bars").count() == 0)
@@ -95,7 +95,7 @@ def questions(running: Any, url: str) -> None:
     tab.wait_for_selector("#panel-moments .first >> text=asdf")
     check("what is probably not there is said first", True)
     tab.get_by_role("button", name="By confidence").click()
-    shares = [int(one.split()[0]) for one in tab.locator(".span .share").all_inner_texts()]
+    shares = [int(one.split()[0]) for one in tab.locator(".span .share").all_text_contents()]
     check("moments by confidence", shares == sorted(shares, reverse=True), shares)
     for kind, ending in (("CSV", "csv"), ("SRT", "srt"), ("WebVTT", "vtt"), ("Audacity", "txt"), ("JSON", "json")):
         tab.get_by_role("button", name="Export").click()
