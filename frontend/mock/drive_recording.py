@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from drive_stage import an_hour, by_keyboard, log, with_fingers
 from playwright.sync_api import sync_playwright
 from visits import OPTIONS, ROW, Visit, check, mock, wrong
 
@@ -23,28 +24,8 @@ def use_recording(running: Any, url: str, folder: Path | None = None) -> None:
     questions(running, url)
     what_goes_wrong(running, url)
     an_hour(running, url)
+    with_fingers(running, url)
     seen_by_all(running, url, folder)
-
-
-def seen(visit: Visit) -> float:
-    """Seconds that are shown, by the address; 0: all of it."""
-    visit.tab.wait_for_timeout(600)
-    return float(
-        visit.tab.evaluate(
-            "(() => { const u = new URLSearchParams(location.search); return (u.get('end') ?? 0) - (u.get('start') ?? 0) })()"
-        )
-    )
-
-
-def at(visit: Visit) -> float:
-    """Where the playhead is, in seconds."""
-    return float(visit.tab.get_attribute(".picture", "aria-valuenow") or -1)
-
-
-def log(visit: Visit, url: str) -> list[str]:
-    """Everything that was asked of the server."""
-    asked: list[str] = visit.tab.evaluate("(url) => fetch(url).then((all) => all.json())", url + "log")
-    return asked
 
 
 def from_find(running: Any, url: str) -> None:
@@ -88,54 +69,6 @@ def from_find(running: Any, url: str) -> None:
     check("a question without a recording asks for one, and is then answered", True)
 
 
-def by_keyboard(running: Any, url: str) -> None:
-    """Play, jump, zoom, tabs, spans: without a mouse."""
-    visit = Visit(running, url + "?place=recording&tool=moments")
-    tab, press = visit.tab, visit.tab.keyboard.press
-    tab.wait_for_selector(".invitation")
-    visit.drop("ten minutes.wav")
-    tab.wait_for_selector(".picture")
-    tab.focus(".picture")
-    press("ArrowRight")
-    check("→ jumps", at(visit) == 5, at(visit))
-    press("Space")
-    tab.wait_for_selector(".transport [aria-label=Pause]")
-    tab.wait_for_function("() => Number(document.querySelector('.picture').ariaValueNow) > 5.2")
-    press("Space")
-    tab.wait_for_selector(".transport [aria-label=Play]")
-    check("Space plays and pauses", True)
-    press("End")
-    check("End goes to the end", at(visit) == 600, at(visit))
-    press("Home")
-    for _ in range(3):
-        press("+")
-    near = seen(visit)
-    check("+ zooms, and the URL has the span", 100 < near < 200, near)
-    press("PageDown")
-    check("Page Down moves the view", "start=" in tab.url, tab.url)
-    tab.reload()
-    tab.wait_for_selector(".picture")
-    check("a reload shows the same span", abs(seen(visit) - near) < 0.1, seen(visit))
-    tab.focus(".picture")
-    press("0")
-    check("0 shows all", seen(visit) == 0, tab.url)
-    tab.focus("#panel-moments textarea")
-    press("Control+Enter")
-    tab.wait_for_selector("#panel-moments .span")
-    check("Ctrl Enter asks", True)
-    tab.wait_for_timeout(300)
-    check("the answer is told", "moments" in tab.locator("p[role=status]").inner_text())
-    tab.locator(".span").first.focus()
-    press("Enter")
-    tab.wait_for_selector(".transport [aria-label=Pause]")
-    check("a span plays from its start", at(visit) > 1, at(visit))
-    check("and is near enough to be seen", 0 < seen(visit) < 600, seen(visit))
-    press("Space")
-    tab.focus("#tab-moments")
-    press("ArrowLeft")
-    check("← goes to the tool before", visit.focus() == "tab-match", visit.focus())
-
-
 def questions(running: Any, url: str) -> None:
     """Commas of both languages, order, unknown words, silence, tracks, files."""
     visit = Visit(running, url + "?place=recording&tool=classify")
@@ -146,7 +79,7 @@ def questions(running: Any, url: str) -> None:
     tab.locator("#panel-classify .primary").click()
     tab.wait_for_selector("#panel-classify .bars li")
     check("commas of both languages part labels", tab.locator(".bars li").count() == 4)
-    shares = [int(one.split()[0]) for one in tab.locator(".bars .share").all_inner_texts()]
+    shares = [int(one.split()[0]) for one in tab.locator(".bars .share").all_text_contents()]
     check("labels come high to low", shares == sorted(shares, reverse=True), shares)
     tab.locator(".track select").select_option("2")
     check("another track forgets the answers", tab.locator(".bars").count() == 0)
@@ -162,7 +95,7 @@ def questions(running: Any, url: str) -> None:
     tab.wait_for_selector("#panel-moments .first >> text=asdf")
     check("what is probably not there is said first", True)
     tab.get_by_role("button", name="By confidence").click()
-    shares = [int(one.split()[0]) for one in tab.locator(".span .share").all_inner_texts()]
+    shares = [int(one.split()[0]) for one in tab.locator(".span .share").all_text_contents()]
     check("moments by confidence", shares == sorted(shares, reverse=True), shares)
     for kind, ending in (("CSV", "csv"), ("SRT", "srt"), ("WebVTT", "vtt"), ("Audacity", "txt"), ("JSON", "json")):
         tab.get_by_role("button", name="Export").click()
@@ -217,44 +150,6 @@ def what_goes_wrong(running: Any, url: str) -> None:
     tab.wait_for_selector(".stage .notice >> text=cannot be reached")
     tab.wait_for_selector(".sentence")
     check("a sound without its picture is described all the same", True)
-
-
-def an_hour(running: Any, url: str) -> None:
-    """Zoom and pan of an hour frame by frame; playing from any minute; few requests."""
-    visit = Visit(running, url + "?place=recording")
-    tab = visit.tab
-    visit.drop("an hour.wav")
-    tab.wait_for_selector(".picture")
-    tab.locator("#panel-describe .primary").click()
-    tab.wait_for_selector(".spans")
-    box = tab.locator(".picture").bounding_box()
-    x, y = box["x"] + box["width"] * 0.75, box["y"] + 100
-    tab.mouse.click(x, y)
-    tab.wait_for_function("() => Number(document.querySelector('.picture').ariaValueNow) > 2700.2")
-    check("a click at minute 45 plays from there", 2690 < at(visit) < 2760, at(visit))
-    tab.locator(".transport .play").click()
-    before = len(log(visit, url))
-    tab.evaluate(
-        "() => { window.frames_ = []; let last = performance.now(); const tick = (now) => { window.frames_.push(now - last); last = now; if (window.frames_.length < 400) requestAnimationFrame(tick) }; requestAnimationFrame(tick) }"
-    )
-    tab.mouse.move(x, y)
-    for _ in range(30):
-        tab.mouse.wheel(0, -120)
-    near = seen(visit)
-    check("the wheel zooms", 0 < near < 60, near)
-    tab.mouse.down()
-    for step in range(40):
-        tab.mouse.move(x - step * 12, y)
-    tab.mouse.up()
-    check("a drag pans and does not play", tab.locator(".transport [aria-label=Play]").count() == 1)
-    frames = sorted(tab.evaluate("window.frames_"))
-    print(
-        f"     frames: half within {frames[len(frames) // 2]:.0f} ms, 95 of 100 within {frames[int(len(frames) * 0.95)]:.0f} ms"
-    )
-    asked = log(visit, url)[before:]
-    check("few pictures are asked for", len(asked) < 40, len(asked))
-    widths = [one for one in asked if "/peaks" in one or "/spectrogram" in one]
-    check("of the part that is seen", all("start=" in one for one in widths), widths[:2])
 
 
 def seen_by_all(running: Any, url: str, folder: Path | None) -> None:

@@ -1,5 +1,6 @@
 // What all questions share: their button, how far they are, Stop, and what could not be answered.
-import { useEffect, useState } from "preact/hooks";
+import type { ComponentChildren } from "preact";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { Notice } from "../parts/notice";
 import type { Tool } from "../state";
 import type { Key } from "../strings";
@@ -53,6 +54,17 @@ function Doing({ of }: { of: Asked }) {
       <button type="button" class="chip" onClick={() => of.stop()}>{t("ask.stop")}</button>
     </div>
   );
+}
+
+/** An answer; where a new one begins below what is seen, the panel scrolls to it. */
+export function Answer({ of, children }: { of: unknown; children: ComponentChildren }) {
+  const box = useRef<HTMLDivElement>(null);
+  useEffect(() => {
+    const panel = box.current!.closest<HTMLElement>(".question")!;
+    const below = box.current!.getBoundingClientRect().top - panel.getBoundingClientRect().top;
+    if (below > panel.clientHeight * 0.6) panel.scrollTop += below - 8;
+  }, [of]);
+  return <div ref={box} class="answer">{children}</div>;
 }
 
 /** A share or a cosine as a bar, with its number; `low`: it is not likely. */

@@ -2,7 +2,7 @@
 import { clean } from "../list/names";
 import { put, UnknownWords } from "../parts/unknown";
 import { share, t } from "../words";
-import { asks, Bar, Go, State } from "./asking";
+import { Answer, asks, Bar, Go, State } from "./asking";
 import { askClassify, classify, labelsText } from "./questions";
 
 export function ClassifyTool() {
@@ -17,7 +17,7 @@ export function ClassifyTool() {
       </form>
       <State of={classify} tool="classify" />
       {found && (
-        <div class="answer">
+        <Answer of={found}>
           {found.silent && <p class="first">{t("ask.silent")}</p>}
           <UnknownWords words={found.unknown} take={(word, other) => {
             labelsText.value = put(labelsText.value, word, other);
@@ -28,7 +28,7 @@ export function ClassifyTool() {
               <li key={label}><bdi>{clean(label)}</bdi><Bar value={score} text={share(score)} low={Boolean(found.silent)} /><small class="soft">{t("ask.cosine", { value: similarity.toFixed(3) })}</small></li>
             ))}
           </ol>
-        </div>
+        </Answer>
       )}
     </>
   );

@@ -2,7 +2,7 @@
 import { kept } from "../kept";
 import { clean } from "../list/names";
 import { share, t } from "../words";
-import { asks, Bar, Go, State } from "./asking";
+import { Answer, asks, Bar, Go, State } from "./asking";
 import { ExportMenu } from "./export";
 import { colours } from "./lanes";
 import { askDescribe, describe, timeline, withTimeline } from "./questions";
@@ -23,7 +23,7 @@ export function DescribeTool() {
       </form>
       <State of={describe} tool="describe" />
       {found && (
-        <div class="answer">
+        <Answer of={found}>
           <p class="sentence">{clean(found.sentence)}</p>
           {found.tags.length > 0 && (
             <ul class="bars" aria-label={t("describe.tags")}>
@@ -31,7 +31,7 @@ export function DescribeTool() {
             </ul>
           )}
           <Timeline />
-        </div>
+        </Answer>
       )}
     </>
   );

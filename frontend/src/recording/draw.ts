@@ -147,7 +147,7 @@ function spans(pen: Pen, lane: Drawn[], x: X, width: number, top: number, colour
     pen.fillRect(left, top + 1, wide, LANE - 3);
     pen.globalAlpha = 1;
     pen.fillRect(left, top + 1, 2, LANE - 3);
-    if (wide < 22) continue;
+    if (wide < 48 && pen.measureText(label).width > wide - 9) continue; // no room for what could be read
     pen.save();
     pen.beginPath();
     pen.rect(left, top, wide - 3, LANE);

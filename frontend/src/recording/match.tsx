@@ -2,7 +2,7 @@
 import { clean } from "../list/names";
 import { put, UnknownWords } from "../parts/unknown";
 import { t } from "../words";
-import { asks, Bar, Go, State } from "./asking";
+import { Answer, asks, Bar, Go, State } from "./asking";
 import { askMatch, match, matchText } from "./questions";
 import { Lines } from "./written";
 
@@ -16,7 +16,7 @@ export function MatchTool() {
       </form>
       <State of={match} tool="match" />
       {found && (
-        <div class="answer">
+        <Answer of={found}>
           {found.silent && <p class="first">{t("ask.silent")}</p>}
           <UnknownWords words={found.unknown} take={(word, other) => {
             matchText.value = put(matchText.value, word, other);
@@ -26,7 +26,7 @@ export function MatchTool() {
             {found.matches.map(({ text, score }) => <li key={text}><bdi>{clean(text)}</bdi><Bar value={score} text={score.toFixed(3)} low={score <= 0} /></li>)}
           </ol>
           <p class="soft">{t("match.hint")}</p>
-        </div>
+        </Answer>
       )}
     </>
   );

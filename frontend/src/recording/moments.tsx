@@ -4,7 +4,7 @@ import { kept } from "../kept";
 import { clean } from "../list/names";
 import { put, UnknownWords } from "../parts/unknown";
 import { t } from "../words";
-import { asks, Go, State } from "./asking";
+import { Answer, asks, Go, State } from "./asking";
 import { ExportMenu } from "./export";
 import { COLOURS } from "./lanes";
 import { allUnlikely, askMoments, moments, momentsEach, momentsText, type Moment, type Moments } from "./questions";
@@ -40,7 +40,7 @@ function Found(found: Moments) {
   const by = order.value;
   const sorted = [...found.moments].sort((a, b) => (by === "time" ? a.start - b.start : confidence(b) - confidence(a)));
   return (
-    <div class="answer">
+    <Answer of={found.moments}>
       <Nothing {...found} />
       <UnknownWords words={found.unknown} take={(word, other) => {
         momentsText.value = put(momentsText.value, word, other);
@@ -61,7 +61,7 @@ function Found(found: Moments) {
           more: one.unlikely ? t("hit.unlikely") : "", low: one.unlikely,
         }))}
       />
-    </div>
+    </Answer>
   );
 }
 

@@ -52,6 +52,7 @@ export class Question<T> {
     clear(this.tool);
     this.stopped.value = false;
     this.doing.value = { share: 0, left: null };
+    say(t("ask.begun"));
     const heard = track.peek() ? { track: track.peek() } : {};
     try {
       const answer = await post(`v1/${this.tool}`, { recording: here, ...heard, ...wish }, mine.signal, { Accept: "application/x-ndjson, application/json" });

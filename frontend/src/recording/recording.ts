@@ -1,5 +1,5 @@
 // The recording that is asked about: uploaded, or a sound of the library, and kept by the server under an id.
-import { batch, effect, signal, untracked } from "@preact/signals";
+import { batch, computed, effect, signal, untracked } from "@preact/signals";
 import { get, isAbort, post, Problem, body, refusal, url } from "../api";
 import { clean } from "../list/names";
 import { clear, show } from "../problems";
@@ -146,9 +146,10 @@ function send(file: File, signal: AbortSignal): Promise<Recording> {
 
 /** Begin to follow the address. Called once. */
 export function followRecording(): void {
+  const wanted = computed(() => JSON.stringify([state.value.place === "recording", state.value.id, state.value.of]));
   effect(() => {
-    const { place, id, of } = state.value;
-    if (place === "recording") untracked(() => settle(id, of));
+    const [here, id, of] = JSON.parse(wanted.value) as [boolean, string, string];
+    if (here) untracked(() => settle(id, of));
   });
 }
 

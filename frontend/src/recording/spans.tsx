@@ -22,8 +22,8 @@ export function SpanList({ label, spans }: { label: string; spans: readonly Show
 
 function Item({ start, end, label, colour, value, more, low, here }: Shown & { here: boolean }) {
   const all = recording.value?.seconds ?? 0;
-  const fine = all >= 60 && end - start < 10 ? 1 : 0; // tenths, where whole seconds would say too little
-  const time = (seconds: number) => clock(seconds, all) + (seconds % 1).toFixed(4).slice(1, fine ? 3 : 1);
+  const fine = all >= 60 && end - start < 10; // tenths, where whole seconds would say too little
+  const time = (seconds: number) => clock(seconds, all) + (fine ? `.${Math.floor((seconds % 1) * 10)}` : "");
   const mark = () => (hot.value = { start, end });
   const hear = () => {
     reveal(start, end);

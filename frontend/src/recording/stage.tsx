@@ -1,5 +1,5 @@
 // The recording as one picture with a playhead. One Tab stop; keys play, jump and zoom.
-import { effect } from "@preact/signals";
+import { effect, useComputed } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { Icon, type IconName } from "../parts/icons";
 import { Notice } from "../parts/notice";
@@ -64,12 +64,13 @@ function Picture() {
     return () => ends.forEach((end) => end());
   }, []);
   const seconds = recording.value?.seconds ?? 0;
+  const told = useComputed(() => (playing.value ? Math.floor(now.value / 10) * 10 : Math.round(now.value * 10) / 10)).value; // it must not talk all the time
   const rows = Math.min(lanes.value.length, 6);
   return (
     <div
       ref={box} class={`picture lanes-${rows}`} tabIndex={0} role="slider" aria-label={t("player.seek")} aria-describedby="stage-hint"
-      aria-valuemin={0} aria-valuemax={seconds} aria-valuenow={Math.round(now.value * 10) / 10} aria-keyshortcuts="Space + - 0"
-      aria-valuetext={t("player.at", { now: clock(now.value, seconds), all: clock(seconds, seconds) })}
+      aria-valuemin={0} aria-valuemax={seconds} aria-valuenow={told} aria-keyshortcuts="Space + - 0"
+      aria-valuetext={t("player.at", { now: clock(told, seconds), all: clock(seconds, seconds) })}
     >
       <canvas ref={canvas} aria-hidden="true" />
       <Playhead />

@@ -3,7 +3,7 @@ import type { Key } from "../strings";
 import { t } from "../words";
 
 export function Lines({ label, text }: { label: Key; text: { value: string } }) {
-  const rows = Math.max(2, Math.min(6, text.value.split("\n").length));
+  const rows = Math.max(2, Math.min(4, text.value.split("\n").length));
   return (
     <label class="wide">{t(label)}
       <textarea
