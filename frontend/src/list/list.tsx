@@ -54,7 +54,7 @@ export function List({ label }: { label: string }) {
     if (before.peek() === shown || total === 0) return;
     before.value = shown; // other rows: from their beginning, or where they were left
     active.value = Math.min(whereabouts.back, total - 1);
-    whereabouts.back = 0;
+    if (!busy) whereabouts.back = 0; // the rows that it belongs to are there
     scroller.toTop();
     scroller.reveal(active.value);
     if (box?.contains(document.activeElement)) focusRow(active.value);
