@@ -1,7 +1,11 @@
-"""A picture of every tab of the page, as docs/pictures shows them: `python runs/screenshots.py [FOLDER]`."""
+"""A picture of every place of the page, as docs/pictures shows them: `python runs/screenshots.py [FOLDER] [--sounds FOLDER]`.
+
+On a screen in English, on a dark one in 中文, and on a phone. Without `--sounds` the sounds are those that openclap makes itself.
+"""
 
 from __future__ import annotations
 
+import argparse
 import sys
 import tempfile
 from pathlib import Path
@@ -9,114 +13,98 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
-from browser_for_tests import Visitor, browser, served
+import numpy as np
+import soundfile as sf
+from browser_for_tests import browser, served_app
 from PIL import Image
 
+from openclap import CLAP, Library
+from openclap.audio.load import load
+from openclap.cli.serve import make_site
 from openclap.page.settings import PageSettings
-from openclap.page.strings import Language
+from openclap.serve.settings import ServeSettings
+from openclap.synth import write_library
 
-TABS: dict[Language, tuple[str, ...]] = {
-    "en": ("Model", "Match", "Classify", "Describe", "Search", "Moments", "Watch", "Teach", "Library"),
-    "zh": ("模型", "匹配", "分类", "描述", "检索", "定位", "监听", "训练", "音库"),
+RATE = 32_000
+LOOKS: dict[str, dict[str, Any]] = {
+    "en": {"locale": "en-US", "viewport": {"width": 1280, "height": 860}},
+    "zh": {"locale": "zh-CN", "viewport": {"width": 1280, "height": 860}, "color_scheme": "dark"},
+    "phone": {"locale": "en-US", "viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True},
 }
-NAMES = ("model", "match", "classify", "describe", "search", "moments", "watch", "teach", "library")
+WORDS = {"en": "church bells", "zh": "教堂的钟声", "phone": "church bells"}
+PATIENCE = 60_000  # ms
 
 
 def main() -> None:
-    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent.parent / "docs" / "pictures"
-    folder.mkdir(parents=True, exist_ok=True)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, nargs="?", default=Path(__file__).parent.parent / "docs" / "pictures")
+    parser.add_argument("--sounds", type=Path)
+    args = parser.parse_args()
+    args.folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as place:
-        settings = PageSettings(library=f"{place}/library", uploads=Path(place) / "uploads")
-        with served(settings) as url, browser() as running:
-            for language in TABS:
-                visit(Visitor(running, url, language, height=860), language, folder, f"-{language}")
-            visit(Visitor(running, url, "en", width=390, height=844), "en", folder, "-phone")
+        sounds = args.sounds or Path(place) / "sounds"
+        if args.sounds is None:
+            write_library(sounds, seed=7)
+        clap = CLAP.from_pretrained("mini")
+        library = Library.open(Path(place) / "library", model=clap)
+        library.add(sounds)
+        library.close()
+        evening = Path(place) / "evening.flac"
+        sf.write(evening, an_evening(sounds), RATE)
+        settings = ServeSettings(library=f"{place}/library", roots=(sounds,), manage=True)
+        page = PageSettings(library=settings.library, roots=(sounds,))
+        with served_app(make_site(settings, page, clap=clap), settings) as url, browser() as running:
+            for name, look in LOOKS.items():
+                tab = running.new_context(**look).new_page()
+                tab.set_default_timeout(PATIENCE)
+                visit(tab, url + "/", name, evening, args.folder)
 
 
-def visit(visitor: Visitor, language: Language, folder: Path, ending: str) -> None:
-    """Use every tab, and take its picture."""
-    for tab, name in zip(TABS[language], NAMES, strict=True):
-        if ending == "-phone" and visitor.tab.get_by_role("tab", name=tab, exact=True).count() == 0:
-            visitor.tab.locator(".overflow-menu > button").click()
-            visitor.tab.locator(".overflow-dropdown button", has_text=tab).click()
-        else:
-            visitor.open(tab)
-        USES[name](visitor)
-        visitor.settled()
-        visitor.tab.mouse.move(0, 0)
-        visitor.tab.screenshot(path=folder / f"{name}{ending}.png", full_page=True)
-        with Image.open(folder / f"{name}{ending}.png") as picture:  # a third of the size, and nobody sees it
-            small = picture.convert("RGB").quantize(200)
-        small.save(folder / f"{name}{ending}.png", optimize=True)
-        print(folder / f"{name}{ending}.png")
+def an_evening(sounds: Path) -> np.ndarray:
+    """A dog, waves, bells and a siren, one after the other, with pauses."""
+    parts: list[np.ndarray] = []
+    for name in ("sea_waves", "dog_bark", "sea_waves", "church_bells", "siren"):
+        found = next(iter(sorted(sounds.rglob(f"{name}*"))), None)
+        parts += [load(found, RATE), np.zeros(RATE // 2, np.float32)] if found is not None else []
+    return np.concatenate(parts) if parts else load(next(path for path in sounds.rglob("*.*")), RATE)
 
 
-def use_model(visitor: Visitor) -> None:
-    visitor.press("model-load")
-    visitor.result("model-status", ".oc-ready")
+def visit(tab: Any, url: str, name: str, evening: Path, folder: Path) -> None:
+    """Use every place, and take its picture."""
 
+    def picture(what: str) -> None:
+        tab.mouse.move(0, 0)
+        tab.wait_for_timeout(800)
+        file = folder / f"{what}-{name}.png"
+        tab.screenshot(path=file)
+        with Image.open(file) as shot:  # a third of the size, and nobody sees it
+            small = shot.convert("RGB").quantize(200)
+        small.save(file, optimize=True)
+        print(file)
 
-def use_match(visitor: Visitor) -> None:
-    visitor.example("match", 0)
-    visitor.press("match-go")
-    visitor.result("match-result", ".oc-table")
+    tab.goto(url)
+    tab.wait_for_selector(".body .row .wave:not(.waiting)")
+    picture("library")
+    tab.fill("#query", WORDS[name])
+    tab.press("#query", "Enter")
+    tab.wait_for_selector(".relevance >> visible=true")
+    tab.wait_for_selector(".body .row .wave:not(.waiting)")
+    picture("search")
+    tab.goto(f"{url}?view=map")
+    tab.wait_for_selector("canvas")
+    tab.wait_for_selector("canvas[aria-label]")
+    tab.wait_for_timeout(4000)  # until points are drawn
+    picture("map")
+    tab.goto(f"{url}?place=recording")
+    tab.locator("#recording-file").set_input_files(str(evening))
+    tab.wait_for_selector(".sentence")
+    picture("recording")
+    for place in ("live", "teach"):
+        tab.goto(f"{url}?place={place}")
+        field = "#watch-go" if place == "live" else "#teach-search"
+        tab.frame_locator("iframe").locator(field).wait_for()
+        picture(place)
 
-
-def use_classify(visitor: Visitor) -> None:
-    visitor.example("classify", 1)
-    visitor.press("classify-go")
-    visitor.result("classify-result", "svg")
-
-
-def use_describe(visitor: Visitor) -> None:
-    visitor.tab.locator("#describe-examples button").first.click()
-    visitor.heard("describe-sound")
-    visitor.press("describe-go")
-    visitor.result("describe-result", ".oc-piece")
-    visitor.tab.locator("#describe-srt").wait_for()
-
-
-def use_search(visitor: Visitor) -> None:
-    visitor.example("search", 1, sound=False)
-    visitor.press("search-go")
-    visitor.result("search-result", ".oc-hit")
-
-
-def use_moments(visitor: Visitor) -> None:
-    visitor.example("moments", 0)
-    visitor.press("moments-go")
-    visitor.result("moments-result", ".oc-span")
-    visitor.tab.locator("#moments-csv").wait_for()
-
-
-def use_watch(visitor: Visitor) -> None:
-    visitor.tab.locator("#watch-examples button").first.click()
-    visitor.heard("watch-sound")
-    visitor.press("watch-go")
-    visitor.result("watch-result", ".oc-over")
-
-
-def use_teach(visitor: Visitor) -> None:
-    visitor.tab.locator("#teach-k input[type=number]").fill("6")
-    visitor.example("teach", 0, sound=False)
-    visitor.press("teach-search")
-    hits = visitor.result("teach-result", ".oc-hit")
-    for place, name in enumerate(hits.locator("b").all_inner_texts()):
-        hits.nth(place).locator(f"[data-mark={'yes' if 'bell' in name or 'telephone' in name else 'no'}]").click()
-    visitor.press("teach-go")
-    visitor.result("teach-result", ".oc-ready")
-    visitor.tab.locator("#teach-download").wait_for()
-
-
-def use_library(visitor: Visitor) -> None:
-    visitor.press("library-example")
-    visitor.result("library-report", ".oc-ready")
-    visitor.result("library-holds", ".oc-facts")
-    visitor.press("library-map-go")
-    visitor.result("library-map", "circle")
-
-
-USES: dict[str, Any] = {name: globals()[f"use_{name}"] for name in NAMES}
 
 if __name__ == "__main__":
     main()

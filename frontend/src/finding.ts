@@ -154,7 +154,7 @@ function request(signal: AbortSignal): Promise<Response> {
   if (folder) wish.within = [folder];
   if (format.length) wish.format = format;
   if (tag.length) wish.tags = tag;
-  if (collection) wish.collection = collection;
+  if (collection) wish.collections = [collection];
   if (least) wish.min_seconds = Number(least);
   if (most) wish.max_seconds = Number(most);
   if (!given) return post("v1/search", wish, signal);
