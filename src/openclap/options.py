@@ -193,8 +193,11 @@ class SearchFilter:
     collections: Annotated[
         tuple[str, ...], Option("In the collection of this name; may be repeated", flag="collection", panel=FILTERS)
     ] = ()
+    formats: Annotated[
+        tuple[str, ...],
+        Option("Ending of the name, as wav; may be repeated, then one of them", flag="format", panel=FILTERS),
+    ] = ()
     outside: tuple[str, ...] = ()
-    formats: tuple[str, ...] = ()
     words: tuple[str, ...] = ()
     facts: tuple[tuple[str, str], ...] = ()
 

@@ -255,7 +255,8 @@ class SearchRequest(Request):
         Field(description="A file of the library, named as in hits: more like this. It is no hit itself."),
     ] = None
     formats: Annotated[
-        MaybeTexts, Field(description="Endings of the name, as wav: one of them. Also called format.")
+        MaybeTexts,
+        Field(description="Ending of the name, as wav; may be repeated, then one of them. Also called format."),
     ] = []
     per: Annotated[Literal["file", "window"], Field(description="One hit a file, or every window by itself.")] = "file"
     by: Annotated[
