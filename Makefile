@@ -37,7 +37,7 @@ page: $(VENV)/.node  ## the page's front end anew, from frontend/; asks npm's re
 check-page: $(VENV)/.node  ## whether src/openclap/page/static is what frontend/ builds
 	rm -rf build/static && mkdir -p build && cp -r src/openclap/page/static build/static
 	$(MAKE) page
-	diff -r build/static src/openclap/page/static
+	diff -rq build/static src/openclap/page/static
 
 docs: $(VENV)/.dev  ## the documentation as a site, in build/site; a broken link or a docstring that cannot be read is an error
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict

@@ -110,7 +110,7 @@ def an_hour(running: Any, url: str) -> None:
         f"     frames: half within {frames[len(frames) // 2]:.0f} ms, 95 of 100 within {frames[int(len(frames) * 0.95)]:.0f} ms"
     )
     asked = log(visit, url)[before:]
-    check("few pictures are asked for", len(asked) < 40, len(asked))
+    check("few pictures are asked for", len(asked) < 60, len(asked))
     widths = [one for one in asked if "/peaks" in one or "/spectrogram" in one]
     check("of the part that is seen", all("start=" in one for one in widths), widths[:2])
 

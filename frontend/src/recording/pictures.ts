@@ -9,7 +9,7 @@ import type { Part } from "./view";
 export interface Piece<T> extends Part { fine: number; data: T } // fine: columns a second
 type Fetch<T> = (one: Recording, part: Part, columns: number, signal: AbortSignal) => Promise<T>;
 
-const OFTEN = 90; // ms between requests while the view moves
+const OFTEN = 120; // ms between requests while the view moves
 const KEPT = 12; // pieces
 const BESIDE = 0.5; // of the view, fetched on either side of it
 export const SPECTROGRAM_ROWS = 96;
@@ -21,6 +21,7 @@ export class Layer<T> {
   private wanted: [Part, number] | null = null;
   private timer = 0;
   private request: AbortController | null = null;
+  private coming: Part | null = null; // what the request is for
 
   constructor(private readonly most: number, private readonly fetch: Fetch<T>) {}
 
@@ -32,6 +33,7 @@ export class Layer<T> {
 
   reset(): void {
     this.request?.abort();
+    this.coming = null;
     this.pieces = this.came = [];
   }
 
@@ -40,23 +42,28 @@ export class Layer<T> {
     const one = recording.peek();
     if (!one || !this.wanted) return;
     const [seen, columns] = this.wanted;
-    const all = { start: 0, end: one.seconds };
+    const all: Part = { start: 0, end: one.seconds };
     const fine = columns / Math.max(1e-6, seen.end - seen.start);
-    if (this.pieces.some((piece) => piece.start <= seen.start && piece.end >= seen.end && piece.fine >= fine * 0.8)) return;
     const beside = (seen.end - seen.start) * BESIDE;
     const part = this.pieces.length ? { start: Math.max(0, seen.start - beside), end: Math.min(all.end, seen.end + beside) } : all;
     const asked = Math.max(1, Math.min(this.most, Math.round(this.pieces.length ? fine * (part.end - part.start) : columns)));
+    const enough = Math.min(fine, asked / (part.end - part.start)) * 0.8; // a very wide screen gets what the server draws
+    if (this.pieces.some((piece) => piece.start <= seen.start && piece.end >= seen.end && piece.fine >= enough)) return;
+    if (this.coming && this.coming.end > seen.start && this.coming.start < seen.end) return; // of use; what is wanted then is asked for next
     this.request?.abort();
     const request = (this.request = new AbortController());
+    this.coming = part;
     try {
       const data = await this.fetch(one, part, asked, request.signal);
       if (recording.peek()?.id !== one.id) return;
       this.keep({ ...part, fine: asked / (part.end - part.start), data });
       clear("pictures");
       drawn.value++;
-      if (part === all) this.want(...this.wanted); // now more closely
+      this.coming = null;
+      this.want(...this.wanted); // it may have moved on meanwhile
     } catch (error) {
       if (isAbort(error)) return;
+      this.coming = null;
       if (isLost(error)) return lose();
       show("pictures", error, () => void this.load());
     }
@@ -77,7 +84,7 @@ export const waveform = new Layer<Uint8Array>(8000, async (one, part, count, sig
   return Uint8Array.from(atob(peaks), (sign) => sign.charCodeAt(0));
 });
 
-export const spectrogram = new Layer<ImageBitmap>(3000, async (one, part, width, signal) => {
+export const spectrogram = new Layer<ImageBitmap>(4000, async (one, part, width, signal) => {
   const answer = await ask(url(`${at(one)}/spectrogram`, { ...span(part), width, height: SPECTROGRAM_ROWS }), { signal });
   return createImageBitmap(await answer.blob());
 });
