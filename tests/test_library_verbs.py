@@ -130,7 +130,9 @@ def test_files_are_listed(library: Library, tmp_path: Path) -> None:
     assert (tmp_path / "all.csv").read_text().splitlines()[-1].endswith("wind/1.wav,0.25,1,field,for the trailer")
     write_list(found, tmp_path / "all.txt")
     assert (tmp_path / "all.txt").read_text().splitlines() == [file.path for file in found]
-    with pytest.raises(UsageError, match=r"all.pdf: the name must end in \.csv or \.txt"):
+    write_list(found, tmp_path / "all.m3u8")
+    assert (tmp_path / "all.m3u8").read_text(encoding="utf-8").startswith("#EXTM3U\n#EXTINF:1,")
+    with pytest.raises(UsageError, match=r"all.pdf: the name must end in \.csv, \.txt, \.m3u, \.m3u8"):
         write_list(found, tmp_path / "all.pdf")
 
 

@@ -60,7 +60,9 @@ def list_files(
     folders: Annotated[bool, typer.Option("--folders", help="Folders, with how much lies in each")] = False,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Write the files too: .csv, .txt (paths)", rich_help_panel=OUTPUT),
+        typer.Option(
+            "--output", "-o", help="Write the files too: .csv, .txt (paths), .m3u8 (a playlist)", rich_help_panel=OUTPUT
+        ),
     ] = None,
     *,
     filter: SearchFilter,

@@ -1,4 +1,4 @@
-"""Files of a library → a file that lists them, for other programs: CSV, or one path a line."""
+"""Files of a library → a file that lists them, for other programs: CSV, one path a line, or a playlist."""
 
 from __future__ import annotations
 
@@ -9,21 +9,25 @@ from openclap.atomic_write import write_text
 from openclap.describe.formats import format_csv
 from openclap.errors import UsageError
 from openclap.library.library_results import LibraryFile
+from openclap.library.playlist import ENDINGS, PlaylistEntry, save_playlist
 
 __all__ = ["FORMATS", "write_list"]
 
 
 def write_list(files: Sequence[LibraryFile], output: Path) -> None:
-    """Write a list of files in the format of the name's ending, one of `FORMATS`.
+    """Write a list of files in the format of the name's ending: one of `FORMATS`, .m3u or .m3u8.
 
     Raises
     ------
     UsageError
         Another ending, or a file that cannot be written.
     """
+    if output.suffix.lower() in ENDINGS:
+        save_playlist((PlaylistEntry(file.path, file.seconds) for file in files), output)
+        return
     make = FORMATS.get(output.suffix.lower())
     if make is None:
-        raise UsageError(f"-o {output}: the name must end in {' or '.join(FORMATS)}")
+        raise UsageError(f"-o {output}: the name must end in {', '.join((*FORMATS, *ENDINGS))}")
     write_text(output, make(files))
 
 
