@@ -167,3 +167,36 @@ def test_on_a_phone_results_are_seen_without_scrolling(chromium: Any, url: str) 
     for place in ("Find", "Recording", "Live", "Teach"):
         assert tab.get_by_role("link", name=place).first.is_visible()
     assert not tab.troubles
+
+
+def test_one_recording_and_anything_about_it(chromium: Any, url: str, library: Library) -> None:
+    tab = opened(chromium, url + "?text=dog")
+    tab.locator(ROW).first.wait_for()
+    tab.focus("#query")
+    tab.keyboard.press("ArrowDown")
+    wait(tab, "document.activeElement.dataset.index === '0'")
+    tab.keyboard.press("r")
+    tab.wait_for_selector(".picture")
+    assert tab.locator(".about .name").inner_text().startswith("dog_bark_01.wav")
+    tab.wait_for_selector(".sentence")  # a short sound is described at once
+    tab.locator("#tab-classify").click()
+    tab.fill("#panel-classify input", "rain, dog bark，siren、a rooster")
+    tab.locator("#panel-classify .primary").click()
+    tab.wait_for_selector("#panel-classify .bars li")
+    assert tab.locator("#panel-classify .bars li").count() == 4
+    assert "dog bark" in tab.locator("#panel-classify .bars li").first.inner_text()
+    tab.locator("#tab-match").click()
+    tab.fill("#panel-match textarea", "a dog barking\nheavy rain")
+    tab.locator("#panel-match .primary").click()
+    tab.wait_for_selector("#panel-match .bars li")
+    tab.locator("#tab-moments").click()
+    tab.fill("#panel-moments textarea", "a dog barking\nzxqvv")
+    tab.locator("#panel-moments .primary").click()
+    tab.wait_for_selector("#panel-moments .span")
+    assert "zxqvv" in " ".join(tab.locator("#panel-moments .first").all_inner_texts())
+    for kind, begins in (("CSV", b"path,start,end,label"), ("Audacity", b"0.0")):
+        tab.get_by_role("button", name="Export").locator("visible=true").click()
+        with tab.expect_download() as saved:
+            tab.locator(".panel .item", has_text=kind).locator("visible=true").click()
+        assert Path(saved.value.path()).read_bytes().removeprefix(b"\xef\xbb\xbf").startswith(begins)
+    assert not tab.troubles
