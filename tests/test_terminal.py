@@ -108,8 +108,9 @@ def test_names_are_links_where_a_terminal_takes_them(monkeypatch: pytest.MonkeyP
 
 
 def test_a_link_holds_no_control_characters(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")  # first: a console looks when it is made
+    monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setattr(show, "out", Console(file=io.StringIO(), force_terminal=True, legacy_windows=False))
-    monkeypatch.setenv("TERM", "xterm")
     (span,) = show.file_name("/a\x1b]8;;evil\x07\udcff.wav").spans
     assert getattr(span.style, "link", "") == "file:///a%1B%5D8%3B%3Bevil%07%FF.wav"
 
