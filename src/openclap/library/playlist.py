@@ -91,16 +91,23 @@ def moment_entries(moments: Sequence[Moment | Hit], label: str) -> list[Playlist
     return [PlaylistEntry(m.path, m.end - m.start, f"{label} {m.score:.2f}", (m.start, m.end)) for m in moments]
 
 
-def format_playlist(entries: Iterable[PlaylistEntry], folder: str | os.PathLike[str]) -> str:
-    """The text of a playlist that will lie in `folder`."""
-    home = absolute_path(folder)
+def format_playlist(entries: Iterable[PlaylistEntry], folder: str | os.PathLike[str] | None) -> str:
+    """The text of a playlist that will lie in `folder`.
+
+    None: nobody knows where it will lie, and paths are names that are written as they are; those that do not fit a line
+    are left out.
+    """
+    home = None if folder is None else absolute_path(folder)
     lines = ["#EXTM3U"]
     for one in entries:
+        line = one.path if home is None else _line_of(one.path, home)
+        if "\n" in line or "\r" in line:
+            continue
         length = -1 if one.seconds is None else max(1, round(one.seconds))
         lines.append(f"#EXTINF:{length},{' '.join((one.title or Path(one.path).stem).split())}")
         if one.span is not None:
             lines += [f"#EXTVLCOPT:start-time={one.span[0]:.3f}", f"#EXTVLCOPT:stop-time={one.span[1]:.3f}"]
-        lines.append(_line_of(one.path, home))
+        lines.append(line)
     return "\n".join(lines) + "\n"
 
 

@@ -11,6 +11,7 @@ from pathlib import PurePath
 from openclap.describe.formats import format_csv
 from openclap.errors import RequestRefused, SoundError
 from openclap.library.listing import ListedFile
+from openclap.library.playlist import PlaylistEntry, format_playlist
 from openclap.serve.library_files import LibraryFiles
 from openclap.store import File
 
@@ -69,13 +70,8 @@ def export_zip(library: LibraryFiles, files: Mapping[str, File]) -> Iterator[byt
 
 def export_playlist(files: Sequence[ListedFile], *, absolute: bool) -> str:
     """Files as an extended M3U: by their places on this machine for its owner, by their names for others."""
-    lines = ["#EXTM3U"]
-    for file in files:
-        place = file.place if absolute else file.path
-        if "\n" in place or "\r" in place:  # it would be two lines
-            continue
-        lines += [f"#EXTINF:{max(1, round(file.seconds))},{PurePath(file.name).stem}", place]
-    return "\n".join(lines).encode("utf-8", "replace").decode() + "\n"
+    entries = (PlaylistEntry(file.place if absolute else file.path, file.seconds) for file in files)
+    return format_playlist(entries, None).encode("utf-8", "replace").decode()
 
 
 def export_csv(files: Sequence[ListedFile]) -> str:
