@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -154,7 +156,12 @@ def _plain(model: dict[str, Any]) -> dict[str, Any]:
 def test_curves_are_kept_and_go_on(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
     """A point that a killed run had drawn beyond its last state is drawn anew, not twice."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    from tensorboard.summary.writer import event_file_writer
 
+    # Files of curves are read in the order of their names, "<second>.<host>.<process>.<number>": within one second the
+    # tenth of a process comes before its ninth. Two runs that begin a second apart have no such tie.
+    seconds = count(1_700_000_000)
+    monkeypatch.setattr(event_file_writer, "time", SimpleNamespace(time=lambda: float(next(seconds))))
     out = place / "curves"
     for step in (0, 3):
         trackers = Trackers(("tensorboard",), out, step, cpu=True)
