@@ -33,7 +33,7 @@ from openclap.audio.load import load
 from openclap.clap import Precision
 from openclap.library.scan import find_sounds
 
-WAYS = ("mini", "mini int8", "openclap", "openclap int8", "openclap torch", "transformers")
+WAYS = ("mini", "mini int8", "openclap", "openclap fast", "openclap int8", "openclap torch", "transformers")
 GFLOP = 11.82  # of HTSAT-tiny for one clip, products and convolutions
 REST = 0.05  # seconds: the threads of the way before spin for a while when they are done
 Embed = Callable[[list[Path]], np.ndarray]
@@ -74,7 +74,8 @@ def way_of(name: str, weights: Path, threads: int) -> Embed:
     if name == "transformers":
         return with_transformers(weights, threads)
     model = "mini" if name.startswith("mini") else weights
-    precision: Precision = "int8" if name.endswith("int8") else "float32"
+    last = name.split()[-1]
+    precision: Precision = last if last in ("fast", "int8") else "float32"  # type: ignore[assignment]
     clap = CLAP.from_pretrained(
         model, backend="torch" if "torch" in name else "openvino", threads=threads, precision=precision
     )

@@ -9,6 +9,7 @@ import time
 import warnings
 from typing import Any
 
+from openclap.backends import native_halves
 from openclap.checkpoints.health import Finding
 from openclap.checkpoints.presets import find_preset
 from openclap.checkpoints.weights import count_parameters
@@ -53,6 +54,7 @@ def examine_installation(model: str) -> dict[str, Any]:
         "samples": _describe_rounding(config),
         "parameters": f"{count_parameters(clap.checkpoint.weights) / 1e6:.1f} M",
         "runs on": str(clap.backend.info),
+        "precision fast": _describe_fast(model, clap),
         "tokenizer": str(clap.checkpoint.tokenizer_file or "none: sounds only"),
         "confidence": _describe_calibration(clap),
         "loaded in": f"{seconds:.2f} s",
@@ -81,6 +83,16 @@ def _describe_rounding(config: CLAPConfig) -> str:
             " numbers"
         )
     return "as decoded"
+
+
+def _describe_fast(model: str, clap: CLAP) -> str:
+    """What `precision="fast"` takes here, without building an int8 graph."""
+    if clap.backend.info.engine == "openvino" and not native_halves():
+        return "int8, with openclap's extra int8: this CPU multiplies neither bfloat16 nor float16"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ModelWarning)
+        taken = CLAP.from_pretrained(model, precision="fast").backend.info.dtype
+    return taken if taken != "float32" else "float32: with less, the vectors of this model would differ too much"
 
 
 def _describe_calibration(clap: CLAP) -> str:

@@ -28,11 +28,12 @@ from openclap.results import BackendInfo
 __all__ = ["OpenVINOBackend"]
 
 Vectors = npt.NDArray[np.float32]
+HINTS = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}
 FEW_TEXTS = 12  # embedded by numpy before the graph would be compiled (measured)
 
 
 class OpenVINOBackend:
-    """Runs graphs over the mapped weights of a checkpoint, in float32 or with the audio tower in int8."""
+    """Runs graphs over the mapped weights of a checkpoint, in float32 or with the audio tower in fewer bits."""
 
     takes_waves = False
     batch = 1
@@ -66,12 +67,12 @@ class OpenVINOBackend:
         if not longer.any() and self._has_short_graph():
             with self._lock:
                 if self._short is None:
-                    self._short = self._compile(lambda: self._audio_graph(fused=False), cache_as="audio of short clips")
+                    self._short = self._compile_audio(lambda: self._audio_graph(fused=False), "audio of short clips")
                 return self._run(self._short, [np.ascontiguousarray(mel[:, :1])])
         inputs = self._inputs(mel, longer)
         with self._lock:
             if self._audio is None:
-                self._audio = self._compile(self._audio_graph, cache_as="audio")
+                self._audio = self._compile_audio(self._audio_graph, "audio")
             return self._run(self._audio, inputs)
 
     def encode_waves(self, waves: Vectors, front_end: FrontEnd) -> Vectors:
@@ -98,6 +99,34 @@ class OpenVINOBackend:
         with self._lock:
             self._audio, self._int8 = self._compile(lambda: graph, cache_as=name), True
             self.info = replace(self.info, dtype="int8")
+
+    def use_half(self, half: str, key: str, clips: Callable[[], list[tuple[Vectors, npt.NDArray[np.bool_]]]]) -> None:
+        """Run the audio tower in "bfloat16" or "float16" from now on; `clips` gives mels and `longer` to check it with.
+
+        Raises
+        ------
+        ModelError
+            Its vectors differ too much from those of float32.
+        """
+        from openclap.backends.half import check_half
+
+        key = f"{key} {code_digest(self._encoder.load('graph'))}"
+        check_half(lambda: self._worst_cosine(half, clips()), half, key)
+        self._set_dtype(half)
+
+    def _worst_cosine(self, half: str, clips: list[tuple[Vectors, npt.NDArray[np.bool_]]]) -> float:
+        """The lowest cosine of a clip's vectors in float32 and in `half`."""
+        rows = []
+        for dtype in ("float32", half):
+            self._set_dtype(dtype)
+            rows.append(np.concatenate([self.encode_audio(*clip) for clip in clips]))
+        self._set_dtype("float32")
+        return float((rows[0] * rows[1]).sum(1).min())
+
+    def _set_dtype(self, dtype: str) -> None:
+        with self._lock:
+            self._audio = self._short = None  # compiled anew at the next call
+            self.info = replace(self.info, dtype=dtype)
 
     def _inputs(self, mel: Vectors, longer: npt.NDArray[np.bool_]) -> list[npt.NDArray[Any]]:
         """The inputs of the audio graph."""
@@ -133,11 +162,14 @@ class OpenVINOBackend:
 
         return TEXT[self._config.text.kind].load("graph")(Graph(self.weights), self._config)
 
-    def _compile(self, build: Callable[[], Any], *, cache_as: str | None = None) -> Any:
+    def _compile_audio(self, build: Callable[[], Any], cache_as: str) -> Any:
+        return self._compile(build, cache_as=cache_as, hint=HINTS[self.info.dtype])
+
+    def _compile(self, build: Callable[[], Any], *, cache_as: str | None = None, hint: str = "f32") -> Any:
         """Compile a graph → an inference request; `cache_as` names the compiled graph in the cache on disk."""
         from openclap.backends.graphs.engine import ov
 
-        options: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32", "NUM_STREAMS": "1"}
+        options: dict[str, Any] = {"INFERENCE_PRECISION_HINT": hint, "NUM_STREAMS": "1"}
         if self._threads is not None:
             options["INFERENCE_NUM_THREADS"] = str(self._threads)
             # else all processes with few threads share the first cores while others idle

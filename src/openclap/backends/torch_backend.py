@@ -28,6 +28,7 @@ class TorchBackend:
         self, model: CLAPModel, *, device: str = "auto", threads: int | None = None, half: str | None = None
     ) -> None:
         self.device, why = _choose_device(device)
+        half = _fast_half(self.device) if half == "fast" else half
         self.info = BackendInfo("torch", str(self.device), half or "float32", why)
         self.takes_waves = self.device.type == "cuda"
         self.batch = _largest_batch(self.device)
@@ -90,6 +91,13 @@ class TorchBackend:
         if self.device.type == "cuda":  # the host does not wait for the copy
             tensor = tensor.pin_memory()
         return tensor.to(self.device, non_blocking=True)
+
+
+def _fast_half(device: torch.device) -> str | None:
+    """The data type of two bytes that a GPU is fast in; None, which is float32, on a CPU."""
+    if device.type != "cuda":
+        return None
+    return "bfloat16" if torch.cuda.is_bf16_supported() else "float16"
 
 
 CLIP_BYTES = 96 * 2**20  # generous for the activations of one clip in HTSAT-tiny

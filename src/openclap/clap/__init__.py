@@ -10,7 +10,7 @@ embed_audio        sounds of any kind → rows, one or many, decoded while the m
 embed_text         texts → rows; Chinese ones are translated into English first
 runtime            what computes: the backend, or the torch module once it was trained; weights and health
 similarity         rows → cosines, labels
-int8_calibration   the sounds with which int8 is calibrated
+precision          the audio tower in fewer bits, checked
 chunked_embedding  sounds → rows a few clips at a time, for several users who share a model
 
 Nothing here knows libraries, servers or the command line.

@@ -18,8 +18,8 @@ from openclap.checkpoints.native import save_pretrained
 from openclap.checkpoints.tokenizer import Tokenizer
 from openclap.clap.embed_audio import BATCH, AudioEmbedder, Long, require_one
 from openclap.clap.embed_text import TextEmbedder
-from openclap.clap.int8_calibration import use_int8
-from openclap.clap.loading import Precision, lasting_name, load_with_backend, make_random, report_findings
+from openclap.clap.loading import lasting_name, load_with_backend, make_random, report_findings
+from openclap.clap.precision import Precision, use_precision
 from openclap.clap.runtime import Runtime
 from openclap.clap.similarity import DEFAULT_TEMPLATE, cosines, fill_template, rank_labels, score_texts
 from openclap.config import CLAPConfig, FrontEnd
@@ -96,9 +96,12 @@ class CLAP:
         strict
             Refuse a checkpoint whose health check finds a fault, instead of warning.
         precision
-            "float32"; "int8", on OpenVINO alone: the audio tower is quantised once (seconds to minutes, needs nncf),
-            compared with float32 on sounds it was not calibrated with, and refused where it differs too much;
-            "bfloat16" or "float16", on torch alone: autocast, for CUDA.
+            "float32"; "bfloat16" or "float16": on torch autocast; on OpenVINO, which is taken where the CPU computes in
+            it, the audio tower, refused where its worst cosine with float32 is below 0.9995; "int8", on OpenVINO alone:
+            the audio tower is quantised once (seconds to minutes, needs nncf), compared with float32 on sounds it was
+            not calibrated with, and refused where it differs too much; "fast": bfloat16 or float16 where this CPU is made
+            for it, int8 where it is made for neither and nncf is here, float32 where these are refused; on a GPU autocast.
+            `clap.backend.info.dtype` says what was taken.
         calibration
             A few dozen sounds of your kind for int8, used beside synthesised ones of every kind.
         translate
@@ -112,6 +115,8 @@ class CLAP:
         Raises
         ------
         UnknownModel, ModelNotHere, BadCheckpoint, UnsafeCheckpoint, MissingExtra
+        ModelError
+            The precision that was asked for gives too different vectors.
         """
         translator = Translator(translate)
         chosen: dict[str, Any] = {"backend": backend, "device": device, "threads": threads, "precision": precision}
@@ -124,8 +129,9 @@ class CLAP:
             clap._arguments = {"name_or_path": lasting_name(name), **chosen, **more}
         report_findings(name, clap.examine(requested=name), strict=strict)
         computes.set_fingerprint(clap.fingerprint)
-        if precision == "int8":
-            use_int8(clap._runtime, clap._audio, clap.fingerprint, calibration)
+        use_precision(clap._runtime, clap._audio, clap.fingerprint, precision, calibration)
+        if clap._arguments is not None:
+            clap._arguments["precision"] = computes.info.dtype  # "fast" may be another one on another machine
         return clap
 
     @classmethod

@@ -10,12 +10,13 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, TypeAlias, get_args
 
 from openclap import backends
 from openclap.checkpoints.health import Finding
 from openclap.checkpoints.load import Checkpoint, load_checkpoint
 from openclap.checkpoints.weights import Weights, entries_from_arrays
+from openclap.clap.precision import Precision
 from openclap.config import CLAPConfig
 from openclap.errors import BadCheckpoint, ModelWarning, UsageError
 from openclap.warn_caller import warn_caller
@@ -25,9 +26,8 @@ if TYPE_CHECKING:
     from openclap.backends.torch_backend import TorchBackend
     from openclap.models.clap import CLAPModel
 
-__all__ = ["Precision", "lasting_name", "load_with_backend", "make_random", "report_findings"]
+__all__ = ["lasting_name", "load_with_backend", "make_random", "report_findings"]
 
-Precision: TypeAlias = Literal["float32", "int8", "bfloat16", "float16"]
 Name: TypeAlias = str | os.PathLike[str]
 
 
@@ -40,7 +40,7 @@ def load_with_backend(
     checkpoint = load_checkpoint(name)
     if max_tokens is not None:
         checkpoint = replace(checkpoint, config=checkpoint.config.with_max_tokens(max_tokens))
-    half = precision if precision in ("bfloat16", "float16") else None
+    half = precision if precision in ("bfloat16", "float16", "fast") else None
     return checkpoint, backends.choose_backend(checkpoint, backend=backend, device=device, threads=threads, half=half)
 
 

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from openclap.cli.options import (
+    MACHINE,
     Json,
     LibraryPath,
     ModelOptions,
     Paths,
+    Precision,
     ReportFile,
     Verbs,
     default_library,
@@ -56,6 +58,15 @@ def index(
     ] = False,
     watch: Annotated[bool, typer.Option("--watch", help="Stay, and keep the library up to date")] = False,
     every: Annotated[float, typer.Option("--every", min=0.2, help="Seconds between looks, with --watch")] = 5.0,
+    precision: Precision = None,
+    fast: Annotated[
+        bool,
+        typer.Option(
+            "--fast",
+            help="As --precision fast: the fastest here that is near float32",
+            rich_help_panel=MACHINE,
+        ),
+    ] = False,
     engine: Annotated[
         Literal["local", "ray"],
         typer.Option("--engine", help="local, or ray: the workers of a Ray cluster, into a library in LanceDB"),
@@ -77,8 +88,10 @@ def index(
         )
     if engine != "local" and (reembed or watch):
         raise UsageError("--engine ray indexes once; for another model, index into another --library")
-    clap = loading.load()
+    if fast and precision not in (None, "fast"):
+        raise UsageError(f"--fast and --precision {precision} contradict each other; give one of them")
     place = library or default_library()
+    clap = loading.load("fast" if fast else precision or Library.open(place).precision)
     show = verbosity.progress
     if reembed:
         done = Library.reembed(place, clap, progress=show, prune=prune)

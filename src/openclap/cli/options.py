@@ -82,8 +82,12 @@ Threads = Annotated[
     int | None, typer.Option("--threads", min=1, help="CPU threads of the model", rich_help_panel=MACHINE)
 ]
 Precision = Annotated[
-    str,
-    typer.Option("--precision", help="float32, or int8: faster, a little different", rich_help_panel=MACHINE),
+    str | None,
+    typer.Option(
+        "--precision",
+        help="float32; bfloat16, float16, int8 or fast: faster, a little different",
+        rich_help_panel=MACHINE,
+    ),
 ]
 Translate = Annotated[
     str,
@@ -237,12 +241,12 @@ class ModelOptions:
     device: Device = "auto"
     threads: Threads = None
 
-    def load(self) -> CLAP:
+    def load(self, precision: str | None = None) -> CLAP:
         """Load the model; print once on each machine that there are larger ones than mini."""
         from openclap.clap import CLAP
 
-        keywords = dict(vars(self))
-        clap = CLAP.from_pretrained(keywords.pop("model"), **keywords)
+        given = {**vars(self), "precision": precision or getattr(self, "precision", None) or "float32"}
+        clap = CLAP.from_pretrained(given.pop("model"), **given)
         if self.model == "mini":
             _hint_once()
         return clap
@@ -259,7 +263,7 @@ class TextModelOptions(ModelOptions):
 class PreciseModelOptions(ModelOptions):
     """The same for a verb that measures."""
 
-    precision: Precision = "float32"
+    precision: Precision = None
 
 
 def default_library() -> Path:

@@ -283,7 +283,9 @@ def open_library(library: str | None, loading: ModelOptions, paths: list[str] | 
     from openclap.library import Library
     from openclap.library.scan import find_sounds, require_sounds
 
-    collection = Library.open(library or default_library(), model=loading.load())
+    place = library or default_library()
+    # what is only searched may have been made in a precision that this machine has not
+    collection = Library.open(place, model=loading.load(Library.open(place).precision if paths else None))
     if not paths:
         return collection, False
     report = collection.add(paths, keep=True, progress=verbosity.progress)

@@ -126,7 +126,7 @@ def serve(
     as_json: Json = False,
     device: Device = "auto",
     threads: Threads = None,
-    precision: Precision = "float32",
+    precision: Precision = None,
 ) -> None:
     """Answer over HTTP: embeddings as OpenAI's, classify, match, search, moments, and a web page.
 

@@ -23,6 +23,7 @@ from openclap.library.filtering import (
 )
 from openclap.library.library_results import Collection, LibraryChange, LibraryFile, LibraryFolder, Relocation
 from openclap.library.listing import Listing
+from openclap.library.model_identity import precision_of
 from openclap.library.reachability import is_reachable
 from openclap.library.relocation import relocate
 from openclap.library.scan import absolute_path
@@ -50,6 +51,11 @@ class LibraryContents:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+
+    @property
+    def precision(self) -> str | None:
+        """The data type that the vectors were computed in, "float32", "bfloat16", …; None where nothing was added."""
+        return precision_of(self._store.model_identity())
 
     # -- files -----------------------------------------------------------------------------------------
 

@@ -21,7 +21,7 @@ from openclap.atomic_write import atomic_write
 from openclap.audio.content_hash import content_hash
 from openclap.batches import batches
 from openclap.errors import Hint, LibraryError, LibraryMismatch, MissingExtra, SoundError, UsageError
-from openclap.library.model_identity import describe_maker, same_front_end
+from openclap.library.model_identity import describe_maker, precision_of, same_front_end
 from openclap.library.reachability import is_gone
 from openclap.library.scan import size_and_time
 from openclap.results import Verification
@@ -172,6 +172,11 @@ def import_parquet(store: Store, source: Path) -> dict[str, Any]:
             f"{source} was made by {describe_maker(maker)['model']} ({maker['fingerprint']}), {store.place} by"
             f" {describe_maker(mine)['model']} ({mine['fingerprint']})",
             Hint("other_library"),
+        )
+    if precision_of(mine) != precision_of(maker):
+        raise LibraryMismatch(
+            f"the vectors of {source} were computed in {precision_of(maker)}, those of {store.place} in"
+            f" {precision_of(mine)}; import it into another library"
         )
     if not same_front_end(mine.get("front_end"), maker.get("front_end")):
         raise LibraryMismatch(

@@ -20,6 +20,7 @@ __all__ = [
     "has_same_front_end",
     "model_identity",
     "needs_reembedding",
+    "precision_of",
     "refuse_other_model",
     "same_front_end",
 ]
@@ -31,6 +32,7 @@ def model_identity(clap: CLAP) -> dict[str, Any]:
         "model": clap.name,
         "fingerprint": clap.fingerprint,
         "embedding": clap.config.embedding,
+        "precision": clap.backend.info.dtype,
         "front_end": asdict(clap.front_end),
         "window": WINDOW,
         "hop": HOP,
@@ -59,6 +61,11 @@ def same_front_end(first: dict[str, Any] | None, second: dict[str, Any] | None) 
     return all(first.get(name) == second.get(name) for name in {*first, *second})
 
 
+def precision_of(maker: dict[str, Any]) -> str | None:
+    """The data type that a library's vectors were computed in; None where nothing was added yet."""
+    return str(maker.get("precision", "float32")) if maker else None  # former versions did not note it
+
+
 def claim_store(store: Store, clap: CLAP) -> None:
     """Make a store the library of this model; refuse where another model, or another front end, made it."""
     maker = store.claim(model_identity(clap))
@@ -67,6 +74,13 @@ def claim_store(store: Store, clap: CLAP) -> None:
         raise LibraryMismatch(
             f"{store.place} was made with another front end of {clap.name}; index its folders again, which"
             " reads its files anew"
+        )
+    here, there = clap.backend.info.dtype, precision_of(maker)
+    if here != there:
+        raise LibraryMismatch(
+            f"the vectors of {store.place} were computed in {there}, this model computes in {here};"
+            f" load it with precision {there}",
+            Hint("reembed", place=str(store.place)),
         )
 
 

@@ -13,7 +13,7 @@ from openclap.confidence import reference_bank
 from openclap.errors import Hint, LibraryError
 from openclap.library import indexing
 from openclap.library.index_progress import Progress
-from openclap.library.model_identity import claim_store, has_same_front_end, model_identity
+from openclap.library.model_identity import claim_store, has_same_front_end, model_identity, precision_of
 from openclap.library.reachability import is_gone
 from openclap.library.removal import split_unreachable
 from openclap.plurals import count_noun
@@ -28,7 +28,8 @@ def reembed(store: Store, clap: CLAP, *, progress: bool | Progress = False, prun
     maker = store.model_identity()
     if not maker:
         raise LibraryError(f"{store.place} holds no sounds yet", Hint("fill"))
-    if maker["fingerprint"] == clap.fingerprint and has_same_front_end(maker, clap) and store.has_levels():
+    same = maker["fingerprint"] == clap.fingerprint and precision_of(maker) == clap.backend.info.dtype
+    if same and has_same_front_end(maker, clap) and store.has_levels():
         return AddReport(unchanged=store.stats()["files"])
     with store.lock():
         staging = store.staging(model_identity(clap))

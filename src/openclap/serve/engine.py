@@ -32,6 +32,7 @@ from openclap.clap import CLAP, Long
 from openclap.clap.similarity import check_template, cosines, rank_labels, score_texts
 from openclap.detector import Detector
 from openclap.errors import LibraryMismatch, RequestRefused, SoundError
+from openclap.library import Library
 from openclap.library.moments import moments_of_each
 from openclap.library.query import refuse_silent
 from openclap.library.search import By, Per
@@ -97,7 +98,7 @@ class Engine:
             settings.model,
             device=settings.device,
             threads=settings.threads,
-            precision=settings.precision,  # type: ignore[arg-type]
+            precision=settings.precision or _library_precision(settings),  # type: ignore[arg-type]
         )
         for one in self.detectors.values():
             one.check(self.clap)
@@ -428,3 +429,9 @@ class Engine:
         """Embed clips of several sounds in one call → the rows of each sound."""
         rows = self.clap.encode_clips([clip for clips in jobs for clip in clips])
         return np.split(rows, np.cumsum([len(clips) for clips in jobs])[:-1])
+
+
+def _library_precision(settings: ServeSettings) -> str:
+    """That of the library, where visitors may add to it; what is only searched needs none."""
+    found = Library.open(settings.library).precision if settings.library is not None and settings.manage else None
+    return found or "float32"

@@ -18,8 +18,10 @@ class ServeSettings(ServerSettings):
 
     Attributes
     ----------
-    model, device, threads, precision
+    model, device, threads
         As `CLAP.from_pretrained`.
+    precision
+        As `CLAP.from_pretrained`; None: that of the library where visitors may add to it, else float32.
     library
         The library to search in, or None.
     roots
@@ -63,7 +65,7 @@ class ServeSettings(ServerSettings):
     model: str = "mini"
     device: str = "auto"
     threads: Count | None = None
-    precision: str = "float32"
+    precision: str | None = None
     library: str | None = None
     roots: Folders = ()
     manage: bool = False
