@@ -74,7 +74,7 @@ def way_of(name: str, weights: Path, threads: int) -> Embed:
     if name == "transformers":
         return with_transformers(weights, threads)
     model = "mini" if name.startswith("mini") else weights
-    last = name.split()[-1]
+    last = name.rsplit(maxsplit=1)[-1]
     precision: Precision = last if last in ("fast", "int8") else "float32"  # type: ignore[assignment]
     clap = CLAP.from_pretrained(
         model, backend="torch" if "torch" in name else "openvino", threads=threads, precision=precision

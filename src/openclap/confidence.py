@@ -31,7 +31,6 @@ from openclap.config import CLAPConfig, ConfidenceCurves
 from openclap.embedder import Embedder
 from openclap.labels import labels
 from openclap.normalization import Vectors
-from openclap.synth import synthesise_all
 
 __all__ = ["DEFAULT_CURVES", "UNLIKELY", "ReferenceBank", "confidence_curves", "has_own_curves", "reference_bank"]
 
@@ -143,6 +142,8 @@ def _load_or_embed_banks(clap: Embedder) -> ReferenceBank:
             return found
     except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile):  # not there yet, or damaged
         pass
+    from openclap.synth import synthesise_all  # made once for each model, and kept on disk
+
     made = ReferenceBank(clap.encode_text(labels("audioset")[::4]), clap.encode_audio(synthesise_all(), long="windows"))
     _save_banks(place, made)
     return made

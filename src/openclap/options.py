@@ -206,6 +206,8 @@ class SearchFilter:
             value = getattr(self, name)
             if value is not None and (not isinstance(value, Real) or math.isnan(value)):  # NaN would let no file pass
                 raise UsageError(f"{name} is {value!r}; it must be a number of seconds")
+            if value is not None and value < 0 and name.endswith("_seconds"):
+                raise UsageError(f"{name} is {value:g}; give 0 or more")
 
 
 # names that fields of a filter had as keywords and in requests, and still go by

@@ -12,7 +12,7 @@ import codecs
 import csv
 import io
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +29,7 @@ __all__ = [
     "WORKBOOKS",
     "TextTable",
     "detect_encoding",
+    "format_csv",
     "guess_code_page",
     "is_absent",
     "normalize_column_name",
@@ -321,3 +322,14 @@ def read_records(
 def reason_of(error: Exception) -> str:
     """Why something could not be read, in one line."""
     return (getattr(error, "strerror", None) or str(error)).splitlines()[0]
+
+
+def format_csv(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Rows as CSV; all cells are quoted where one holds a carriage return, which `csv` would leave unquoted."""
+    rows = list(rows)
+    carriage_return = any(isinstance(cell, str) and "\r" in cell for row in rows for cell in row)
+    out = io.StringIO()
+    table = csv.writer(out, lineterminator="\n", quoting=csv.QUOTE_ALL if carriage_return else csv.QUOTE_MINIMAL)
+    table.writerow(columns)
+    table.writerows(rows)
+    return out.getvalue()

@@ -10,8 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from openclap.describe.formats import format_csv
 from openclap.errors import UsageError
+from openclap.textfiles import format_csv
 
 __all__ = ["ENDINGS", "HEAD", "Row", "format_rows", "read_lines", "read_rows"]
 

@@ -24,7 +24,6 @@ from openclap.clap.runtime import Runtime
 from openclap.clap.similarity import DEFAULT_TEMPLATE, cosines, fill_template, rank_labels, score_texts
 from openclap.config import CLAPConfig, FrontEnd
 from openclap.config.checks import check_count
-from openclap.describe import Describer, Writer
 from openclap.errors import SoundError, UsageError
 from openclap.language import Translator
 from openclap.normalization import Vectors
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
     from typing import Unpack  # Python 3.11
 
     from openclap.backends import Backend
+    from openclap.describe import Writer
     from openclap.models.clap import CLAPModel
     from openclap.options import DescribeKeywords
 
@@ -403,5 +403,7 @@ class CLAP:
         **options
             `threshold`, `top`, `alike`, `captions`, `nearest`, `language`: see `openclap.options.DescribeOptions`.
         """
+        from openclap.describe import Describer  # a search needs none of it
+
         describer = Describer(self, labels, writer=writer, encode=self._text.embed_prompts, track=track, **options)
         return describer(require_one(sound))

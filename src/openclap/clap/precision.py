@@ -24,7 +24,6 @@ from openclap.clap.embed_audio import BATCH, AudioEmbedder, as_list
 from openclap.clap.runtime import Runtime
 from openclap.errors import ModelError, UsageError
 from openclap.normalization import Vectors
-from openclap.synth import synthesise_all
 
 __all__ = ["Precision", "use_precision"]
 
@@ -84,6 +83,8 @@ def _use_fastest(runtime: Runtime, audio: AudioEmbedder, fingerprint: str) -> No
 def _use_half(runtime: Runtime, fingerprint: str, half: str) -> None:
     use = getattr(runtime.backend, "use_half", None)
     if use is not None:
+        from openclap.synth import synthesise_all  # float32 needs none
+
         use(half, fingerprint, lambda: _clips_of(runtime, synthesise_all()[::EVERY]))
 
 
@@ -93,6 +94,8 @@ def _use_int8(runtime: Runtime, audio: AudioEmbedder, fingerprint: str, sounds: 
         raise UsageError(
             f"int8 runs on openvino alone, not on this backend ({runtime.backend.info}); choose backend openvino"
         )
+    from openclap.synth import synthesise_all
+
     given = [] if sounds is None else as_list(sounds)
     vectors = audio.embed(given, long="auto", batch_size=BATCH, progress=False)
     # sets of sounds are identified by their vectors

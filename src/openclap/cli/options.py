@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, get_args, get_origi
 import typer
 from platformdirs import user_cache_path, user_data_path
 
+from openclap.cli.command import VerbCommand
 from openclap.cli.show import err, verbosity
 from openclap.errors import DataError, UsageError
 from openclap.options import FILTERS, TUNING, Option
@@ -176,7 +177,7 @@ def add_verbs(group: typer.Typer, verbs: Verbs) -> None:
     for verb, examples in verbs.items():
         epilog = "\n\n".join(("Examples:", *examples))
         called, kind, hidden = (getattr(verb, name, None) for name in ("called", "command", "hidden"))
-        group.command(called, cls=kind, epilog=epilog, hidden=bool(hidden))(_with_common_options(verb))
+        group.command(called, cls=kind or VerbCommand, epilog=epilog, hidden=bool(hidden))(_with_common_options(verb))
 
 
 def _with_common_options(verb: Callable[..., None]) -> Callable[..., None]:

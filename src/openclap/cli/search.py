@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
-from typer.core import TyperCommand
 
+from openclap.cli.command import VerbCommand
 from openclap.cli.found import show_hits, show_moments, write_hits
 from openclap.cli.options import (
     OUTPUT,
@@ -71,7 +71,7 @@ LikeSound = Annotated[
 MINUS = re.compile(r"-[^\W\d_]{2}")  # a minus and a word: options of one letter stand alone, or before a number
 
 
-class WordsCommand(TyperCommand):
+class WordsCommand(VerbCommand):
     """A verb that takes words: told that "-thunder" is no option, it says how to ask for what should not be heard."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:

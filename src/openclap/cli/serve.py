@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,7 +14,7 @@ from platformdirs import user_data_path
 
 from openclap.cli.options import Device, Json, LibraryPath, Model, Precision, Threads, Verbs, default_library
 from openclap.cli.show import emit, err, plain
-from openclap.errors import MissingExtra, UsageError
+from openclap.errors import MissingExtra, ModelNotHere, UsageError
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -297,10 +298,19 @@ def _uploads_folder() -> Path:
 
 
 def _loadable_models(model: str, named: list[str]) -> tuple[str, ...]:
-    """The models that a public page may load: those on this machine and those named; no visitor starts a download."""
-    from openclap.checkpoints.locate import is_available
+    """The models that a public page may load: those on this machine and those named; no visitor starts a download.
+
+    Raises
+    ------
+    UnknownModel
+        One that was named is neither a preset, nor a path that exists, nor a Hub id.
+    """
+    from openclap.checkpoints.locate import is_available, locate
     from openclap.checkpoints.presets import PRESETS
 
+    for name in named:
+        with suppress(ModelNotHere):  # it may come to be here while the server runs
+            locate(name, fetch=False)
     return tuple(dict.fromkeys([model, *(preset.name for preset in PRESETS if is_available(preset)), *named]))
 
 

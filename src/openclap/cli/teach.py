@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from typer.core import TyperCommand
 
+from openclap.cli.command import VerbCommand
 from openclap.cli.options import (
     TUNING,
     Json,
@@ -32,7 +32,7 @@ __all__ = ["VERBS"]
 SEVERAL = ("--yes", "--no")
 
 
-class ManyFiles(TyperCommand):
+class ManyFiles(VerbCommand):
     """A command whose `--yes` and `--no` take several files, up to the next option, as a shell's pattern gives them."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:

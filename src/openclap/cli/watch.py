@@ -55,9 +55,9 @@ def watch(
         typer.Option("--clips-mb", min=0.001, max=1e9, help="Megabytes of clips; the oldest go", rich_help_panel=CLIPS),
     ] = 256.0,
     before: Annotated[
-        float, typer.Option("--pre-roll", help="Seconds before an event in its clip", rich_help_panel=CLIPS)
+        float, typer.Option("--pre-roll", min=0, help="Seconds before an event in its clip", rich_help_panel=CLIPS)
     ] = 2.0,
-    after: Annotated[float, typer.Option("--post-roll", help="Seconds after it", rich_help_panel=CLIPS)] = 2.0,
+    after: Annotated[float, typer.Option("--post-roll", min=0, help="Seconds after it", rich_help_panel=CLIPS)] = 2.0,
     webhook: Annotated[
         list[str] | None,
         typer.Option(

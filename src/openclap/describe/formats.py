@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from openclap.atomic_write import write_text
 from openclap.errors import UsageError
 from openclap.results import Span
+from openclap.textfiles import format_csv
 
-__all__ = ["EXPORTS", "FORMATS", "HEAD", "format_csv", "write_timeline"]
+__all__ = ["EXPORTS", "FORMATS", "HEAD", "write_timeline"]
 
 HEAD = {"format": "openclap timeline", "version": 1}  # the first fields of the JSON file
 
@@ -30,17 +29,6 @@ def write_timeline(spans: Sequence[Span], output: Path, name: str) -> None:
     if make is None:
         raise UsageError(f"{output}: a timeline's name must end in {', '.join(FORMATS)} or .png")
     write_text(output, make(spans, name))
-
-
-def format_csv(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Rows as CSV; all cells are quoted where one holds a carriage return, which `csv` would leave unquoted."""
-    rows = list(rows)
-    carriage_return = any(isinstance(cell, str) and "\r" in cell for row in rows for cell in row)
-    out = io.StringIO()
-    table = csv.writer(out, lineterminator="\n", quoting=csv.QUOTE_ALL if carriage_return else csv.QUOTE_MINIMAL)
-    table.writerow(columns)
-    table.writerows(rows)
-    return out.getvalue()
 
 
 def format_clock(seconds: float, *, mark: str = ".") -> str:

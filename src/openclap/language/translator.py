@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from openclap.errors import LanguageWarning, UsageError
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Translator"]
 
+HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 TRANSLATE_ENV = "OPENCLAP_TRANSLATE"
 KEPT = 4096  # pieces of text whose English is remembered
 READ = 1000  # characters of a text that are translated; a text tower reads 77 tokens, at most 512
@@ -47,6 +50,13 @@ class Translator:
         if not isinstance(translate, str) or not translate.strip():
             raise UsageError(f"translate is {translate!r}; choose auto, off, or name a translation model")
         self.choice = translate if translate != "auto" else os.environ.get(TRANSLATE_ENV, "").strip() or "auto"
+        if self.choice not in ("auto", "off") and not (
+            HUB_ID.fullmatch(self.choice) or Path(self.choice).expanduser().is_dir()
+        ):
+            raise UsageError(
+                f"translate is {self.choice!r}; choose auto, off, a folder that is here, or a Hub id such as"
+                " Helsinki-NLP/opus-mt-zh-en"
+            )
         self._own = lexicon
         self._lexicon: Lexicon | None = None
         self._model: Seq2Seq | None = None

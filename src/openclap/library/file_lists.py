@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from openclap.atomic_write import write_text
-from openclap.describe.formats import format_csv
 from openclap.errors import UsageError
 from openclap.library.library_results import LibraryFile
 from openclap.library.playlist import ENDINGS, PlaylistEntry, save_playlist
+from openclap.textfiles import format_csv
 
 __all__ = ["FORMATS", "write_list"]
 

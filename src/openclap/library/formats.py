@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TypeAlias
 
 from openclap.atomic_write import write_text
-from openclap.describe.formats import format_csv
 from openclap.errors import UsageError
 from openclap.library.playlist import ENDINGS, moment_entries, save_playlist
 from openclap.results import Moment
+from openclap.textfiles import format_csv
 
 __all__ = ["FORMATS", "write_moments", "write_moments_of_each"]
 

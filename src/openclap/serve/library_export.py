@@ -8,12 +8,12 @@ import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePath
 
-from openclap.describe.formats import format_csv
 from openclap.errors import RequestRefused, SoundError
 from openclap.library.listing import ListedFile
 from openclap.library.playlist import PlaylistEntry, format_playlist
 from openclap.serve.library_files import LibraryFiles
 from openclap.store import File
+from openclap.textfiles import format_csv
 
 __all__ = ["export_csv", "export_playlist", "export_zip"]
 
