@@ -25,7 +25,7 @@ pytestmark = pytest.mark.needs("chromium")
 
 SOUNDS = {"Animals": ("dog bark", "rooster", "cricket"), "Weather": ("rain", "wind", "thunder"), "City": ("siren",)}
 ROW, HIT = ".body .row .c-name", ".relevance >> visible=true"
-PATIENCE = 10_000  # ms
+PATIENCE = 30_000  # ms; a busy machine is slow
 
 
 @pytest.fixture(scope="module")

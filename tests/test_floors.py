@@ -31,6 +31,7 @@ FLOORS = {
     "options": 1,
     "results": 1,
     "silence": 0,
+    "thread_priority": 0,
     "scores": 0,
     "words": 0,
     "file_facts": 1,

@@ -71,6 +71,20 @@ def test_ten_gigabytes_are_refused_before_they_are_read(server: Running) -> None
         assert "larger than the 1 MiB" in json.loads(answer.read())["error"]["message"]
 
 
+def test_who_is_still_sending_is_told_what_was_wrong(server: Running) -> None:
+    """The connection was closed while a browser was sending, and the page said that the server cannot be reached."""
+    size = 16 << 20
+    with socket.create_connection(("127.0.0.1", server.port), 10) as client:
+        client.sendall(
+            f"POST /v1/match HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {size}\r\n\r\n".encode()
+        )
+        client.sendall(bytes(size))  # it fails where nobody reads
+        answer = http.client.HTTPResponse(client)
+        answer.begin()
+        assert answer.status == 413
+        assert "send less at once" in json.loads(answer.read())["error"]["message"]
+
+
 def test_pieces_that_grow_too_large(server: Running) -> None:
     sent = 0
 

@@ -292,6 +292,14 @@ def test_a_zip_of_files(shelf: Shelf) -> None:
     refused(shelf.public.post("/v1/library/export", json={"paths": ["no.wav"]}), 404, "sound_not_found")
 
 
+def test_an_archive_by_its_address(shelf: Shelf) -> None:
+    got = shelf.public.get("/v1/library/export", params={"path": ["Drums/KickDrum_2.wav", "Weather/下雨声.wav"]})
+    assert got.status_code == 200
+    assert set(zipfile.ZipFile(io.BytesIO(got.content)).namelist()) == {"KickDrum_2.wav", "下雨声.wav"}
+    refused(shelf.public.get("/v1/library/export"), 400, "invalid_request")
+    refused(shelf.public.get("/v1/library/export", params={"path": ["no.wav"]}), 404, "sound_not_found")
+
+
 def test_a_playlist_and_a_table(shelf: Shelf) -> None:
     lines = export(shelf.public, "m3u8", "Drums/KickDrum_2.wav", r"caf\xe9.wav").text.splitlines()
     assert lines[:3] == ["#EXTM3U", "#EXTINF:1,KickDrum_2", "Drums/KickDrum_2.wav"]
@@ -327,6 +335,27 @@ def test_the_owner_tags(shelf: Shelf) -> None:
     assert names(shelf.own, collection="Trailer") == ["下雨声.wav"]
     refused(shelf.own.post("/v1/library/tags", json={"paths": ["no.wav"], "add": ["x"]}), 404, "sound_not_found")
     refused(shelf.own.post("/v1/library/tags", json={"paths": [path], "add": ["collection:x"]}), 400, "invalid_request")
+
+
+def test_the_owner_collects(shelf: Shelf) -> None:
+    path = "Drums/KickDrum_2.wav"
+
+    def change(**asked: list[str]) -> int:
+        got = shelf.own.post("/v1/library/tags", json={"paths": [path, "Weather/下雨声.wav"], **asked})
+        assert got.status_code == 200, got.text
+        return int(got.json()["changed"])
+
+    assert change(collect=["Trailer"]) == 1  # the other one was in it already
+    assert names(shelf.public, collection="Trailer") == ["KickDrum_2.wav", "下雨声.wav"]
+    assert {"value": "Trailer", "count": 2} in answer(shelf.own, "/facets")["collections"]
+    assert change(collect=["New  one"], add=["x"]) == 2
+    assert set(names(shelf.own, collection="New one", tag="x")) == {"KickDrum_2.wav", "下雨声.wav"}
+    assert change(uncollect=["New one", "not there"], remove=["x"]) == 2
+    got = shelf.own.post("/v1/library/tags", json={"paths": [path], "uncollect": ["Trailer"]})
+    assert got.json() == {"changed": 1}
+    assert {"value": "Trailer", "count": 1} in answer(shelf.public, "/facets")["collections"]
+    refused(shelf.own.post("/v1/library/tags", json={"paths": [path], "collect": [" "]}), 400, "invalid_request")
+    refused(shelf.public.post("/v1/library/tags", json={"paths": [path], "collect": ["x"]}), 403, "not_allowed")
 
 
 def test_visitors_change_nothing(shelf: Shelf) -> None:
@@ -373,7 +402,8 @@ def test_a_map_of_what_is_there(shelf: Shelf) -> None:
     assert len(found["points"]) == 9
     assert all(0 <= one["x"] <= 1 and 0 <= one["y"] <= 1 for one in found["points"])
     assert sum(one["count"] for one in found["clusters"]) == 9
-    assert all(one["name"] for one in found["clusters"])
+    assert all(one["name"] == one["names"]["en"] for one in found["clusters"])
+    assert all(one["names"]["zh"].strip() and not one["names"]["zh"].isascii() for one in found["clusters"])
     drums = answer(shelf.public, "/map", folder="Drums")["points"]
     assert [one["path"] for one in drums] == [
         one["path"] for one in found["points"] if one["path"].startswith("Drums/")

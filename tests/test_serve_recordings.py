@@ -256,6 +256,63 @@ def test_the_waveform_and_the_spectrogram(app: FastAPI, long: bytes) -> None:
     told(app, ask)
 
 
+def test_the_colours_of_a_spectrogram_mean_the_same_in_every_part(app: FastAPI) -> None:
+    """A quiet part was drawn as bright as a loud one, as each picture began at its own loudest."""
+    wave = np.concatenate([0.5 * np.sin(np.arange(5 * RATE)), 0.001 * np.sin(np.arange(5 * RATE))])
+
+    async def ask(client: httpx.AsyncClient) -> None:
+        from PIL import Image
+
+        one = f"/v1/recordings/{await uploaded(client, encoded(wave, RATE))}/spectrogram"
+        told = await client.get(one, params={"start": 6, "end": 9}, headers=LINES)
+        *lines, last = map(json.loads, told.text.splitlines())
+        assert lines
+        assert all(0 <= line["progress"] <= 1 for line in lines)
+        quiet = base64.b64decode(last["result"]["png"])
+        assert quiet == (await client.get(one, params={"start": 6, "end": 9})).content
+        loud = (await client.get(one, params={"start": 1, "end": 4})).content
+        brightest = [np.asarray(Image.open(io.BytesIO(png)).convert("L")).max() for png in (loud, quiet)]
+        assert brightest[0] > brightest[1] + 100
+
+    told(app, ask)
+
+
+@pytest.mark.parametrize(("kind", "exact"), [("WAV", True), ("FLAC", True), ("OGG", False), ("MP3", False)])
+def test_a_part_is_saved_with_its_rate_and_channels(app: FastAPI, kind: str, exact: bool) -> None:
+    rng = np.random.default_rng(0)
+    wave = np.cumsum(rng.uniform(-0.1, 0.1, (3 * 22_050, 2)), 0)
+    wave = 0.8 * wave / np.abs(wave).max()
+    file = io.BytesIO()
+    sf.write(file, wave, 22_050, format=kind, subtype="PCM_16" if exact else None)
+
+    async def ask(client: httpx.AsyncClient) -> None:
+        one = f"/v1/recordings/{await uploaded(client, file.getvalue(), f'take 1.{kind.lower()}')}/part"
+        answer = await client.get(one, params={"start": 1.25, "end": 2.5})
+        assert answer.headers["content-type"] == "audio/wav"
+        assert "take%201%201.25-2.50.wav" in answer.headers["content-disposition"]
+        got, rate = sf.read(io.BytesIO(answer.content))
+        assert (rate, got.shape) == (22_050, (round(2.5 * rate) - round(1.25 * rate), 2))
+        wanted = wave[round(1.25 * rate) : round(2.5 * rate)]
+        assert np.abs(got - wanted).max() < 1e-4 if exact else np.abs(got - wanted).mean() < 0.02
+        assert (await client.get(one, params={"start": 3.5, "end": 4})).status_code == 400
+        assert (await client.get(one, params={"track": 2})).status_code == 422
+
+    told(app, ask)
+
+
+def test_a_part_that_would_be_too_large(app: FastAPI) -> None:
+    async def ask(client: httpx.AsyncClient) -> None:
+        silence = io.BytesIO()
+        sf.write(silence, np.zeros((60 * 16_000, 2)), 16_000, format="FLAC")
+        one = f"/v1/recordings/{await uploaded(client, silence.getvalue(), 'a.flac')}/part"
+        answer = await client.get(one)
+        assert answer.status_code == 413
+        assert "choose a shorter part" in answer.json()["error"]["message"]
+        assert (await client.get(one, params={"start": 50})).status_code == 200
+
+    told(app, ask)
+
+
 @pytest.mark.parametrize("id", ["none", "../x", "%2e%2e%2fetc", "a" * 5000, "0", "\u00e4"])
 def test_ids_that_are_none(app: FastAPI, id: str) -> None:
     async def ask(client: httpx.AsyncClient) -> None:

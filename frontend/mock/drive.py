@@ -1,12 +1,13 @@
 """Use the page in a real Chromium over the made-up library: by keyboard alone, in both languages, on a phone; with axe.
 
-    npm run build && python mock/drive.py [FOLDER FOR PICTURES]
+    npm run build && python mock/drive.py [FOLDER FOR PICTURES] [--report ../docs/accessibility.md]
 
 Needs playwright for Python and Chromium (`CHROMIUM`, by default /usr/bin/chromium). Ends with 1 if something is wrong.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 
 from drive_recording import use_recording
 from playwright.sync_api import sync_playwright
-from visits import HIT, OPTIONS, ROW, Visit, check, mock, wrong
+from visits import HIT, OPTIONS, ROW, Visit, check, mock, write_report, wrong
 
 
 def by_keyboard(running: Any, url: str) -> None:
@@ -113,6 +114,12 @@ def dragged_and_dropped(running: Any, url: str) -> None:
     check(
         "a row can be dragged out", data.startswith("application/octet-stream:") and "/v1/library/audio?" in data, data
     )
+    tab.locator(".c-tick input").nth(1).click()
+    tab.locator(".c-tick input").nth(2).click()
+    data = tab.evaluate(
+        "() => { const data = new DataTransfer(); document.querySelector('.row.ticked').dispatchEvent(new DragEvent('dragstart', { bubbles: true, dataTransfer: data })); dispatchEvent(new DragEvent('dragend')); return data.getData('DownloadURL') }"
+    )
+    check("ticked rows are dragged out as one", "openclap.zip:" in data and data.count("path=") == 2, data)
     visit.drop("a.wav", "b.wav")
     tab.wait_for_selector("dialog[open] >> text=2 sounds to add")
     tab.get_by_text("Add them").click()
@@ -147,6 +154,10 @@ def map_and_tray(running: Any, url: str, folder: Path | None) -> None:
     tab.mouse.up()
     tab.wait_for_timeout(200)
     check("a lasso ticks", int(tab.locator(".tray b").inner_text().split()[0].replace(",", "")) > 2)
+    tab.locator(".tray").get_by_role("button", name="Collect").click()
+    tab.locator(".panel input[name=collection]").fill("act two")
+    tab.keyboard.press("Enter")
+    tab.wait_for_selector(".tray >> text=in “act two” now")
     with tab.expect_download() as saved:
         tab.locator(".tray").get_by_text("CSV").click()
     check("ticked sounds become a file", saved.value.suggested_filename == "openclap.csv")
@@ -186,7 +197,11 @@ def seen_by_all(running: Any, url: str, empty: str, folder: Path | None) -> None
 
 def main() -> int:
     """Use everything once."""
-    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else None
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, nargs="?")
+    parser.add_argument("--report", type=Path)
+    args = parser.parse_args()
+    folder = args.folder
     clean = {name: value for name, value in os.environ.items() if "proxy" not in name.lower()}
     with mock(8341) as url, mock(8342, "--files", "0") as empty, sync_playwright() as play:
         running = play.chromium.launch(
@@ -199,6 +214,8 @@ def main() -> int:
         use_recording(running, url, folder)
         seen_by_all(running, url, empty, folder)
         running.close()
+    if args.report:
+        write_report(args.report, "python mock/drive.py --report ../docs/accessibility.md")
     print("\n".join(["", *wrong]) if wrong else "all well")
     return 1 if wrong else 0
 

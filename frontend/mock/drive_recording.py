@@ -115,6 +115,8 @@ def what_goes_wrong(running: Any, url: str) -> None:
     """A file that is no sound, Stop, an error, a recording that the server has forgotten."""
     visit = Visit(running, url + "?place=recording")
     tab = visit.tab
+    visit.drop("too large.wav", size=3_000_000)
+    tab.wait_for_selector(".notice >> text=takes 2 MB at most")
     visit.drop("broken.wav")
     tab.wait_for_selector(".notice >> text=holds no audio")
     visit.drop("a slow hour.wav", "another.wav")

@@ -70,11 +70,37 @@ def by_keyboard(running: Any, url: str) -> None:
     press("Enter")
     tab.wait_for_selector(".transport [aria-label=Pause]")
     check("a span plays from its start", at(visit) > 1, at(visit))
+    check("and is chosen", tab.locator(".selected").count() == 1)
     check("and is near enough to be seen", 0 < seen(visit) < 600, seen(visit))
     press("Space")
+    a_span(visit)
     tab.focus("#tab-moments")
     press("ArrowLeft")
     check("← goes to the tool before", visit.focus() == "tab-match", visit.focus())
+
+
+def a_span(visit: Visit) -> None:
+    """Choose a span, save it, play it again and again."""
+    tab, press = visit.tab, visit.tab.keyboard.press
+    tab.focus(".picture")
+    press("Escape")
+    check("Esc chooses nothing", tab.locator(".selected").count() == 0)
+    press("Home")
+    press("ArrowRight")
+    press("i")
+    press("ArrowRight")
+    press("o")
+    chosen = tab.locator(".selected b").inner_text()
+    tab.wait_for_timeout(300)
+    check("I and O choose a span", chosen.startswith("0:05.00") or chosen.startswith("0:0"), chosen)
+    check("and it is told", "Chosen" in tab.locator("p[role=status]").inner_text())
+    with tab.expect_download() as saved:
+        tab.locator(".selected a").click()
+    check("the span is saved", saved.value.suggested_filename.endswith(".wav"), saved.value.suggested_filename)
+    tab.focus(".picture")
+    press("l")
+    check("L plays it again and again", tab.locator(".selected [aria-pressed=true]").count() == 1)
+    press("l")
 
 
 def an_hour(running: Any, url: str) -> None:
@@ -104,7 +130,12 @@ def an_hour(running: Any, url: str) -> None:
     for step in range(40):
         tab.mouse.move(x - step * 12, y)
     tab.mouse.up()
-    check("a drag pans and does not play", tab.locator(".transport [aria-label=Play]").count() == 1)
+    check("a drag chooses and does not play", tab.locator(".transport [aria-label=Play]").count() == 1)
+    check("what is chosen can be saved", tab.locator(".selected a").count() == 1)
+    tab.keyboard.down("Shift")
+    for _ in range(20):
+        tab.mouse.wheel(0, 60)
+    tab.keyboard.up("Shift")
     frames = sorted(tab.evaluate("window.frames_"))
     print(
         f"     frames: half within {frames[len(frames) // 2]:.0f} ms, 95 of 100 within {frames[int(len(frames) * 0.95)]:.0f} ms"

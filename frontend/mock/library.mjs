@@ -11,6 +11,7 @@ const HOSTILE = [
   "שלום עולם.wav", "a b  c.wav", "👩‍👩‍👧‍👦 family_family_family_family 👩‍👩‍👧‍👦.wav", "-rf.wav", "${x}{{y}}.wav",
 ];
 export const playedTags = new Map(); // path → tags that were changed
+export const collected = new Map(); // path → collections
 
 export function random(seed) {
   let a = (seed + 1) * 0x9e3779b9;
@@ -33,7 +34,7 @@ export function file(i) {
   const path = `${place}/${name}`;
   return {
     path, name, folder: place, seconds: Math.round(Math.exp(next() * 7 - 1.5) * 100) / 100, format: name.slice(name.lastIndexOf(".") + 1),
-    tags: playedTags.get(path) ?? tags.slice(0, next() < 0.6 ? 1 : 2), modified: 1.7e9 + next() * 5e7, playable: true, why: null, kind, number: i,
+    tags: playedTags.get(path) ?? tags.slice(0, next() < 0.6 ? 1 : 2), collections: collected.get(path) ?? (i % 4000 === 77 ? ["Trailer"] : []), modified: 1.7e9 + next() * 5e7, playable: true, why: null, kind, number: i,
   };
 }
 
@@ -66,5 +67,5 @@ export function point(one) {
 
 export const CLUSTERS = KINDS.map(([, , tags], id) => {
   const angle = (id / KINDS.length) * 2 * Math.PI;
-  return { id, name: `${tags[0]} ${id % 2 ? "" : "sounds"}`.trim(), x: 0.5 + 0.33 * Math.cos(angle), y: 0.5 + 0.33 * Math.sin(angle) };
+  return { id, name: `${tags[0]} ${id % 2 ? "" : "sounds"}`.trim(), names: { zh: `组 ${id}` }, x: 0.5 + 0.33 * Math.cos(angle), y: 0.5 + 0.33 * Math.sin(angle) };
 });

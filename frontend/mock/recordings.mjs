@@ -188,6 +188,14 @@ export async function recordings(request, answer, path, query, tools) {
   if (!one) error(answer, 404, "there is no such recording, or no longer; upload it again");
   else if (!what) json(answer, one);
   else if (what === "peaks") json(answer, { peaks: peaks(one, query) });
+  else if (what === "spectrogram" && request.headers.accept?.includes("ndjson")) {
+    answer.writeHead(200, { "Content-Type": "application/x-ndjson" });
+    for (let i = 0; i < 8; i++) {
+      answer.write(`${JSON.stringify({ progress: i / 8, seconds_left: null })}\n`);
+      await wait(60);
+    }
+    answer.end(`${JSON.stringify({ result: { png: picture(one, query).toString("base64") } })}\n`);
+  } else if (what === "part") send(answer, 200, wav({ ...one, seconds: query.get("end") - query.get("start") }, 0, 44 + Math.floor((query.get("end") - query.get("start")) * RATE) * 2), { "Content-Type": "audio/wav", "Content-Disposition": "attachment; filename=part.wav" });
   else if (what === "spectrogram") send(answer, 200, picture(one, query), { "Content-Type": "image/png" });
   else if (what === "audio") audio(one, request, answer, send);
   else return false;

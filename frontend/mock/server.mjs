@@ -5,7 +5,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { dirname, extname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { recordings } from "./recordings.mjs";
-import { CLUSTERS, file, peaks, playedTags, point, random, tone } from "./library.mjs";
+import { CLUSTERS, collected, file, peaks, playedTags, point, random, tone } from "./library.mjs";
 
 const option = (name, otherwise) => {
   const at = process.argv.indexOf(`--${name}`);
@@ -16,6 +16,7 @@ const STATIC = join(dirname(fileURLToPath(import.meta.url)), "..", "..", "src", 
 const SLOW = Number(option("slow", 0));
 const CSP = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; media-src 'self'; connect-src 'self'; frame-src 'self'; base-uri 'none'; form-action 'none'";
 const TYPES = { ".html": "text/html; charset=utf-8", ".js": "text/javascript", ".css": "text/css" };
+const BARE = `<!doctype html><title>bare</title><input id="field"><p id="typed"></p><script>field.oninput = () => (typed.textContent = field.value)</script>`; // to measure by
 let count = Number(option("files", 10000));
 let model = { name: "mini", state: flag("no-model") ? "none" : "ready" };
 export const log = [];
@@ -35,7 +36,7 @@ function passes(one, query) {
   const folder = query.get("folder");
   const [formats, tags] = [query.getAll("format"), query.getAll("tag")];
   return words.every((word) => text.includes(word)) && (!folder || one.folder === folder || one.folder.startsWith(`${folder}/`))
-    && (!formats.length || formats.includes(one.format)) && tags.every((tag) => one.tags.includes(tag))
+    && (!formats.length || formats.includes(one.format)) && tags.every((tag) => one.tags.includes(tag)) && query.getAll("collection").every((name) => one.collections.includes(name))
     && (!query.get("min_seconds") || one.seconds >= Number(query.get("min_seconds"))) && (!query.get("max_seconds") || one.seconds <= Number(query.get("max_seconds")));
 }
 
@@ -44,7 +45,7 @@ function listed(query) {
   const [sort, order] = [query.get("sort") ?? "name", query.get("order") ?? "asc"];
   const key = JSON.stringify([...query].filter(([name]) => !["offset", "limit"].includes(name)));
   if (cache.has(key)) return cache.get(key);
-  const plain = !["text", "folder", "format", "tag", "min_seconds", "max_seconds"].some((name) => query.get(name));
+  const plain = !["text", "folder", "format", "tag", "collection", "min_seconds", "max_seconds"].some((name) => query.get(name));
   let found = files();
   if (!plain) found = found.slice(0, 50_000).filter((i) => passes(file(i), query));
   if (count <= 100_000) found = found.map((i) => [file(i)[sort], i]).sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0)).map(([, i]) => i);
@@ -54,7 +55,7 @@ function listed(query) {
 }
 
 function facets(query) {
-  const counts = { folders: new Map(), formats: new Map(), tags: new Map(), collections: new Map([["Trailer", 3]]) };
+  const counts = { folders: new Map(), formats: new Map(), tags: new Map(), collections: new Map() };
   const add = (map, value) => map.set(value, (map.get(value) ?? 0) + 1);
   for (const i of listed(query).slice(0, 50_000)) {
     const one = file(i);
@@ -62,6 +63,7 @@ function facets(query) {
     parts.forEach((_, n) => add(counts.folders, parts.slice(0, n + 1).join("/")));
     add(counts.formats, one.format);
     one.tags.forEach((tag) => add(counts.tags, tag));
+    one.collections.forEach((name) => add(counts.collections, name));
   }
   return Object.fromEntries(Object.entries(counts).map(([name, map]) => [name, [...map].map(([value, n]) => ({ value, count: n })).sort((a, b) => b.count - a.count)]));
 }
@@ -132,7 +134,7 @@ const ROUTES = {
     const points = listed(query).slice(0, 20_000).map((i) => point(file(i)));
     return json(answer, { points, clusters: CLUSTERS.map((one) => ({ ...one, count: points.filter(({ cluster }) => cluster === one.id).length })) });
   },
-  "GET /v1/page": (_, answer) => json(answer, { model, models: ["mini", "laion/clap-htsat-fused"], languages: ["en", "zh"], examples: true }),
+  "GET /v1/page": (_, answer) => json(answer, { model, models: ["mini", "laion/clap-htsat-fused"], languages: ["en", "zh"], examples: true, most_bytes: { recording: 2 ** 21, file: 2 ** 21, body: 2 ** 20 } }),
   "POST /v1/page/model": async (request, answer) => {
     const { name } = JSON.parse(await read(request));
     model = { name, state: "loading" };
@@ -140,10 +142,13 @@ const ROUTES = {
     json(answer, { model });
   },
   "POST /v1/library/tags": async (request, answer) => {
-    const { paths, add, remove } = JSON.parse(await read(request));
+    const { paths, add = [], remove = [], collect = [], uncollect = [] } = JSON.parse(await read(request));
     for (const path of paths) playedTags.set(path, [...new Set([...(byPath(path)?.tags ?? []).filter((tag) => !remove.includes(tag)), ...add])]);
+    for (const path of paths) collected.set(path, [...new Set([...(collected.get(path) ?? []).filter((name) => !uncollect.includes(name)), ...collect])]);
+    cache.clear();
     json(answer, { changed: paths.length });
   },
+  "GET /v1/library/export": (_, answer, query) => send(answer, 200, query.getAll("path").join("\n"), { "Content-Type": "application/zip" }),
   "POST /v1/library/export": async (request, answer) => send(answer, 200, `file\n${JSON.parse(await read(request)).paths.join("\n")}`, { "Content-Type": "text/csv" }),
   "POST /v1/library/index": index,
   "POST /v1/search": async (request, answer) => {
@@ -176,6 +181,7 @@ createServer(async (request, answer) => {
     if (SLOW) await new Promise((go) => setTimeout(go, SLOW));
     if (await recordings(request, answer, address.pathname, address.searchParams, { json, error, send, read, byPath, log })) return;
   }
+  if (address.pathname === "/bare") return answer.writeHead(200, { "Content-Type": TYPES[".html"] }).end(BARE);
   if (address.pathname.startsWith("/studio")) return send(answer, 200, `<!doctype html><title>studio</title><p>studio ${address.search.replace(/[<>&]/g, "")}`, { "Content-Type": TYPES[".html"] });
   const name = join(STATIC, address.pathname === "/" ? "index.html" : address.pathname.slice(1).replaceAll("..", ""));
   return existsSync(name) ? send(answer, 200, readFileSync(name), { "Content-Type": TYPES[extname(name)] ?? "text/plain" }) : error(answer, 404, "No such route.");

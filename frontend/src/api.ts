@@ -8,6 +8,7 @@ export interface Sound {
   seconds: number;
   format: string;
   tags: string[];
+  collections: string[];
   modified: number;
   playable: boolean;
   why: string | null;
@@ -21,6 +22,7 @@ export interface Hit {
   relevance?: number | null;
   named?: string[] | null;
   unlikely?: boolean;
+  silent?: boolean; // nothing is heard in it
 }
 export interface Unknown { word: string; nearest: string | string[] | null }
 export interface Found { hits: Hit[]; left_out?: number; unknown?: Unknown[]; nothing_likely?: boolean }
@@ -31,15 +33,16 @@ export interface Page {
   model: { name: string; state: "ready" | "loading" | "none"; error?: string };
   models: string[]; // that may be loaded
   manage?: boolean; // may this visitor load one? Servers that do not say so let the list decide
+  most_bytes?: { recording: number; file: number; body: number }; // of an upload to Recording, into the library, with a search
   any_model?: boolean; // also one that is not in the list: a Hub id, a file of the server
 }
 export interface MapPoint { path: string; x: number; y: number; cluster: number }
-export interface Cluster { id: number; name: string; x: number; y: number; count: number }
+export interface Cluster { id: number; name: string; names?: Record<string, string>; x: number; y: number; count: number }
 export type Params = Record<string, string | number | readonly string[] | undefined>;
 
-/** What went wrong, as one sentence; `lost`: no answer came at all (the page says it in its own language). */
+/** What went wrong, as one sentence; `lost`: no answer came at all; that, and what is `said`, the page says in its own language. */
 export class Problem extends Error {
-  constructor(message: string, readonly lost = false, readonly status = 0) {
+  constructor(message: string, readonly lost = false, readonly status = 0, readonly said?: () => string) {
     super(message);
   }
 }

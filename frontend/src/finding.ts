@@ -6,6 +6,7 @@ import { clear, show, tell } from "./problems";
 import { LibraryRows, WholeRows, type Row, type Rows } from "./rows";
 import { say } from "./said";
 import { library, page, readPage } from "./server";
+import { checkSize } from "./sizes";
 import { lookUp, nameOf } from "./sounds";
 import { mode, state } from "./state";
 import { t } from "./words";
@@ -34,12 +35,17 @@ export function readAgain(): void {
   anew.value++;
 }
 
+/** Count again what files have: tags or collections were changed. */
+export function recount(): void {
+  void count();
+}
+
 export type Verdict = "sure" | "maybe" | "unlikely";
 
 /** The number by which hits are ordered, as far as it is a share, and the word for it. */
 export function judge(hit: Hit): { value: number; verdict: Verdict } {
   const value = Math.max(0, Math.min(1, hit.relevance ?? hit.confidence ?? hit.score));
-  return { value, verdict: hit.unlikely ? "unlikely" : value >= 0.7 ? "sure" : "maybe" };
+  return { value, verdict: hit.unlikely || hit.silent ? "unlikely" : value >= 0.7 ? "sure" : "maybe" };
 }
 
 /** What passes the filters that are the page's own: words of the name as they are typed, and "only sure ones". */
@@ -143,7 +149,7 @@ async function answer(signal: AbortSignal): Promise<void> {
   }
 }
 
-function request(signal: AbortSignal): Promise<Response> {
+async function request(signal: AbortSignal): Promise<Response> {
   const { q, like, by, k, without, folder, format, tag, collection, least, most } = state.value;
   const given = ownSound.value && state.value.sound ? ownSound.value : null;
   const wish: Record<string, unknown> = { k };
@@ -158,6 +164,7 @@ function request(signal: AbortSignal): Promise<Response> {
   if (least) wish.min_seconds = Number(least);
   if (most) wish.max_seconds = Number(most);
   if (!given) return post("v1/search", wish, signal);
+  checkSize(given, "body");
   const form = new FormData();
   form.set("audio", given, given.name);
   for (const [name, value] of Object.entries(wish)) for (const one of [value].flat()) form.append(name, String(one));

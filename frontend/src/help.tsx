@@ -8,12 +8,12 @@ import { t } from "./words";
 export const helping = signal(false);
 
 const IN_RECORDING: [string[], Key][] = [
-  [["Space"], "keys.space"], [["←", "→"], "keys.jump"], [["+", "−", "0"], "keys.zoom"], [["Page Up", "Page Down"], "keys.pan"], [["←", "→"], "keys.tools"],
+  [["Space"], "keys.space"], [["←", "→"], "keys.jump"], [["+", "−", "0"], "keys.zoom"], [["Page Up", "Page Down"], "keys.pan"], [["I", "O"], "keys.span"], [["L"], "keys.loop"], [["Esc"], "keys.unchoose"], [["←", "→"], "keys.tools"],
   [["?"], "keys.help"],
 ];
 const KEYS: [string[], Key][] = [
   [["/"], "keys.query"], [["↑", "↓"], "keys.down"], [["Space"], "keys.space"], [["←", "→"], "keys.seek"], [["Enter"], "keys.enter"],
-  [["F"], "keys.favourite"], [["X"], "keys.tick"], [["R"], "keys.recording"], [["L"], "keys.loop"], [["Home", "End"], "keys.ends"], [["Esc"], "keys.escape"], [["?"], "keys.help"],
+  [["F"], "keys.favourite"], [["X"], "keys.tick"], [["O"], "keys.recording"], [["L"], "keys.loop"], [["Home", "End"], "keys.ends"], [["Esc"], "keys.escape"], [["?"], "keys.help"],
 ];
 
 export function Help() {

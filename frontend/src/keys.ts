@@ -46,6 +46,7 @@ const IN_LIST: Record<string, () => void> = {
 const ANYWHERE: Record<string, () => void> = {
   "/": focusQuery,
   f: () => withSound((path) => void favourite(path)),
+  o: () => withSound(openSound),
   r: () => withSound(openSound),
   x: () => withSound((path) => tick(path)),
   l: () => setLoop(!loop.peek()),

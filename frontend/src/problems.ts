@@ -23,5 +23,5 @@ export function tell(where: Where, text: () => string, again?: () => void): void
 export function show(where: Where, error: unknown, again?: () => void): void {
   if (isAbort(error)) return;
   if (!(error instanceof Problem)) throw error;
-  tell(where, () => (error.lost ? t("common.lost") : error.message), again);
+  tell(where, () => (error.lost ? t("common.lost") : error.said?.() ?? error.message), again);
 }

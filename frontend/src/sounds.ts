@@ -49,15 +49,23 @@ export async function lookUp(paths: readonly string[], signal?: AbortSignal): Pr
   }
 }
 
-/** Add and remove tags; shown at once, and taken back if the server says no. */
-export async function changeTags(paths: string[], add: string[], remove: string[]): Promise<number> {
+export interface Change { add?: string[]; remove?: string[]; collect?: string[]; uncollect?: string[] }
+
+function changed(had: string[], add: string[] = [], remove: string[] = []): string[] {
+  return [...new Set([...had.filter((one) => !remove.includes(one)), ...add])];
+}
+
+/** Change tags and collections; shown at once, and taken back if the server says no. */
+export async function change(paths: string[], wish: Change): Promise<number> {
   const before = new Map(paths.flatMap((path) => (known.has(path) ? [[path, known.get(path)!] as const] : [])));
   for (const [path, one] of before) {
-    known.set(path, { ...one, tags: [...new Set([...one.tags.filter((tag) => !remove.includes(tag)), ...add])] });
+    known.set(path, {
+      ...one, tags: changed(one.tags, wish.add, wish.remove), collections: changed(one.collections ?? [], wish.collect, wish.uncollect),
+    });
   }
   version.value++;
   try {
-    const answer = await post("v1/library/tags", { paths, add, remove });
+    const answer = await post("v1/library/tags", { paths, ...wish });
     return ((await answer.json()) as { changed: number }).changed;
   } catch (error) {
     for (const [path, one] of before) known.set(path, one);

@@ -1,11 +1,12 @@
 // Sounds are added: a folder of the server, or files that are sent to it in parcels. How far it is, and Stop.
 import { signal } from "@preact/signals";
-import { ask, isAbort, post, url } from "../api";
+import { ask, isAbort, post, Problem, url } from "../api";
 import { readAgain } from "../finding";
 import { lines } from "../lines";
 import { clear, show } from "../problems";
 import { say } from "../said";
 import { readLibrary } from "../server";
+import { checkSize } from "../sizes";
 import { t } from "../words";
 import type { Given } from "./dropped";
 
@@ -38,7 +39,7 @@ export function addFiles(given: Given[]): Promise<void> {
   return run(() => addFiles(given), async (signal, sum) => {
     let sent = 0;
     step.value = { done: 0, total: given.length };
-    for (const parcel of parcels(given)) {
+    for (const parcel of parcels(given.filter(({ file, name }) => fits(file, name, sum)))) {
       const form = new FormData();
       for (const { file, name } of parcel) form.append("files", file, name);
       const answer = await ask(url("v1/library/index"), { method: "POST", body: form, signal });
@@ -48,6 +49,18 @@ export function addFiles(given: Given[]): Promise<void> {
       step.value = { done: sent, total: given.length };
     }
   });
+}
+
+/** A file that the server would refuse is not sent, and told as one that could not be used; the others are added. */
+function fits(file: File, name: string, sum: Report): boolean {
+  try {
+    checkSize({ name, size: file.size }, "file");
+    return true;
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+    sum.failed.push({ path: name, error: error.said?.() ?? error.message });
+    return false;
+  }
 }
 
 function parcels(given: Given[]): Given[][] {

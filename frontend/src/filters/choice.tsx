@@ -2,10 +2,16 @@
 import { useSignal } from "@preact/signals";
 import type { Count } from "../api";
 import { clean } from "../list/names";
+import { mode } from "../state";
 import { FAVOURITE } from "../tray/ticks";
 import { number, t } from "../words";
 
 interface Props { counts: Count[] | undefined; chosen: string[]; onChange: (chosen: string[]) => void }
+
+/** How many sounds of the library there are; during a search nothing, as it would be the number of neither hits nor sounds. */
+export function CountOf({ count }: { count: number }) {
+  return mode.value === "library" ? <span class="count">{number(count)}</span> : null;
+}
 
 export function Choice({ counts, chosen, onChange }: Props) {
   const typed = useSignal("");
@@ -23,7 +29,7 @@ export function Choice({ counts, chosen, onChange }: Props) {
         {shown.map(({ value, count }) => (
           <label key={value} class="item">
             <input type="checkbox" checked={chosen.includes(value)} onChange={() => toggle(value)} />
-            <bdi>{value === FAVOURITE ? t("filter.favourite") : clean(value)}</bdi><span class="count">{number(count)}</span>
+            <bdi>{value === FAVOURITE ? t("filter.favourite") : clean(value)}</bdi><CountOf count={count} />
           </label>
         ))}
       </div>

@@ -5,7 +5,8 @@ import { facets } from "../finding";
 import { clean } from "../list/names";
 import { Icon } from "../parts/icons";
 import { go, state } from "../state";
-import { number, t } from "../words";
+import { t } from "../words";
+import { CountOf } from "./choice";
 
 interface Folder { path: string; name: string; count: number; inside: Folder[] }
 
@@ -58,7 +59,7 @@ function Branch({ folder, choose }: { folder: Folder; choose: (path: string) => 
         {folder.inside.length > 0
           ? <button type="button" class={open.value ? "bare turn open" : "bare turn"} aria-expanded={open.value} aria-label={t(open.value ? "filter.shut" : "filter.open", { name })} onClick={() => (open.value = !open.value)}><Icon name="right" /></button>
           : <span class="bare" />}
-        <button type="button" class="item" aria-pressed={chosen === folder.path} onClick={() => choose(folder.path)}><bdi>{name}</bdi><span class="count">{number(folder.count)}</span></button>
+        <button type="button" class="item" aria-pressed={chosen === folder.path} onClick={() => choose(folder.path)}><bdi>{name}</bdi><CountOf count={folder.count} /></button>
       </div>
       {open.value && <ul>{folder.inside.map((one) => <Branch key={one.path} folder={one} choose={choose} />)}</ul>}
     </li>

@@ -4,10 +4,11 @@ import { audioUrl } from "../api";
 import { Icon } from "../parts/icons";
 import { current, playing, toggle } from "../player/audio";
 import { openSound } from "../recording/recording";
+import { tell } from "../problems";
 import type { Row as RowData } from "../rows";
 import { folderOf, nameOf, sound, version } from "../sounds";
 import { go, mode, state } from "../state";
-import { favourite, FAVOURITE, isFavourite, tick, tickAll, ticked } from "../tray/ticks";
+import { favourite, FAVOURITE, isFavourite, parcel, tick, tickAll, ticked } from "../tray/ticks";
 import { duration, share, t } from "../words";
 import { clean, fileName } from "./names";
 import { Name } from "./name";
@@ -49,15 +50,10 @@ export function Row({ row, index, active, top, onChoose }: Props) {
   const here = current.value === path;
   const name = clean(nameOf(path));
   const from = hit?.start ?? 0;
-  const drag = (event: DragEvent) => {
-    const address = audioUrl(path, false, true);
-    event.dataTransfer?.setData("DownloadURL", `application/octet-stream:${fileName(nameOf(path))}:${address}`);
-    event.dataTransfer?.setData("text/uri-list", address);
-  };
   return (
     <div
       {...common} class={`row${on ? " ticked" : ""}${here ? " here" : ""}`} aria-selected={on} aria-label={told(row, index)} draggable
-      onDragStart={drag} onClick={() => (onChoose(index), FINGER.matches && toggle(path, from))} onFocus={() => onChoose(index)} onDblClick={() => toggle(path, from)}
+      onDragStart={(event) => drag(event, path)} onClick={() => (onChoose(index), FINGER.matches && toggle(path, from))} onFocus={() => onChoose(index)} onDblClick={() => toggle(path, from)}
     >
       <span role="gridcell" class="c-tick">
         <input type="checkbox" tabIndex={-1} checked={on} aria-label={t("row.tick", { name })} onChange={() => tick(path)} onClick={(event) => tickTo(event, index)} />
@@ -87,11 +83,23 @@ export function Row({ row, index, active, top, onChoose }: Props) {
   );
 }
 
+/** A row is dragged out as its file; one of several that are ticked, as an archive of these. */
+function drag(event: DragEvent, path: string): void {
+  const many = ticked.peek().has(path) && ticked.peek().size > 1;
+  const address = many ? parcel() : audioUrl(path, false, true);
+  if (!address) {
+    event.preventDefault();
+    return tell("tray", () => t("tray.too_many"));
+  }
+  event.dataTransfer?.setData("DownloadURL", `application/octet-stream:${many ? "openclap.zip" : fileName(nameOf(path))}:${address}`);
+  event.dataTransfer?.setData("text/uri-list", address);
+}
+
 /** What a screen reader says of a row: its name, how well it fits, its length, its tags. */
 function told({ path, hit }: RowData, index: number): string {
   const facts = sound(path);
   const fits = !hit ? "" : mode.value === "walk" ? t("hit.step", { number: index + 1 }) : `${share(judge(hit).value)} ${t(`hit.${judge(hit).verdict}`)}`;
-  return [nameOf(path), fits, facts && duration(facts.seconds), ...(facts?.tags ?? [])].filter(Boolean).map((one) => clean(one!)).join(", ");
+  return [nameOf(path), fits, facts && duration(facts.seconds), ...(facts?.tags ?? []), ...(facts?.collections ?? [])].filter(Boolean).map((one) => clean(one!)).join(", ");
 }
 
 let lastTicked = 0;
@@ -129,7 +137,7 @@ function Relevance({ row, index }: { row: RowData; index: number }) {
 /** Why a hit is there: heard 72 % · named “kick”. */
 function Why({ row, index }: { row: RowData; index: number }) {
   const hit = row.hit!;
-  const heard = hit.confidence != null ? t("hit.heard", { share: share(hit.confidence) }) : "";
+  const heard = hit.silent ? t("hit.silent") : hit.confidence != null ? t("hit.heard", { share: share(hit.confidence) }) : "";
   const words = hit.named?.length ? t("hit.named", { words: hit.named.map((word) => t("hit.quoted", { word: clean(word) })).join(" ") }) : "";
   return (
     <span class="why">

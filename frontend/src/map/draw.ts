@@ -1,7 +1,7 @@
 // How the map is drawn: where it is looked at from, its points, names and walks.
 import type { MapPoint } from "../api";
 import { clean } from "../list/names";
-import type { Drawing } from "./points";
+import { nameOfCluster, type Drawing } from "./points";
 
 export interface Look { x: number; y: number; scale: number } // the middle of the view, and how near it is
 export const ALL: Look = { x: 0.5, y: 0.5, scale: 1 };
@@ -82,7 +82,7 @@ function names(pen: CanvasRenderingContext2D, map: Drawing, { look }: Scene, pla
   pen.font = `600 13px ${font}`;
   [pen.textAlign, pen.textBaseline, pen.lineJoin] = ["center", "middle", "round"];
   for (const cluster of map.clusters) {
-    const name = clean(cluster.name).slice(0, 40);
+    const name = clean(nameOfCluster(cluster)).slice(0, 40);
     const [x, y] = place(cluster);
     const half = pen.measureText(name).width / 2 + 6;
     const box: [number, number, number, number] = [x - half, y - 11, x + half, y + 11];

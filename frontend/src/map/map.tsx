@@ -12,7 +12,7 @@ import { say } from "../said";
 import { nameOf } from "../sounds";
 import { mode } from "../state";
 import { favourite, tick, ticked } from "../tray/ticks";
-import { t } from "../words";
+import { language, t } from "../words";
 import type { Key } from "../strings";
 import { ALL, draw, toScreen } from "./draw";
 import { hearing, lasso, look, loop, over, point, zoom } from "./pointer";
@@ -74,7 +74,7 @@ function redraw(canvas: HTMLCanvasElement): () => void {
     });
   };
   const end = effect(() => {
-    [look, over, current, ticked, shownHits, mode, loop, drawing].forEach((one) => one.value);
+    [look, over, current, ticked, shownHits, mode, loop, drawing, language].forEach((one) => one.value);
     later();
   });
   const resized = new ResizeObserver(later);

@@ -4,6 +4,7 @@ import { get, type Cluster, type MapPoint } from "../api";
 import { filters } from "../finding";
 import { clear, show } from "../problems";
 import { state } from "../state";
+import { language } from "../words";
 
 export interface Drawing { points: MapPoint[]; clusters: Cluster[]; byPath: Map<string, MapPoint>; cells: Map<number, MapPoint[]> }
 
@@ -91,5 +92,11 @@ export function inside({ points }: Drawing, loop: readonly (readonly [number, nu
 
 /** What the points around one are called. */
 export function clusterOf({ clusters }: Drawing, point: MapPoint): string {
-  return clusters.find(({ id }) => id === point.cluster)?.name ?? "";
+  const cluster = clusters.find(({ id }) => id === point.cluster);
+  return cluster ? nameOfCluster(cluster) : "";
+}
+
+/** A name in the language of the page. */
+export function nameOfCluster({ name, names }: Cluster): string {
+  return names?.[language.value] ?? name;
 }

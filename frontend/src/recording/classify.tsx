@@ -1,9 +1,10 @@
 // Zero-shot classification: which of some labels fits best.
 import { clean } from "../list/names";
+import { Menu } from "../parts/menu";
 import { put, UnknownWords } from "../parts/unknown";
 import { share, t } from "../words";
 import { Answer, asks, Bar, Go, State } from "./asking";
-import { askClassify, classify, labelsText } from "./questions";
+import { askClassify, classify, labelsText, TEMPLATE, templateText } from "./questions";
 
 export function ClassifyTool() {
   const found = classify.result.value;
@@ -13,6 +14,18 @@ export function ClassifyTool() {
         <label class="wide">{t("classify.labels")}
           <input type="text" value={labelsText.value} required maxLength={8000} autocomplete="off" onInput={(event) => (labelsText.value = event.currentTarget.value)} />
         </label>
+        <Menu label={t("query.options")} icon="options" bare active={templateText.value !== ""}>
+          {(close) => (
+            <div class="form">
+              <label>{t("classify.template")}
+                <input
+                  type="text" value={templateText.value} maxLength={500} placeholder={TEMPLATE} autocomplete="off" onInput={(event) => (templateText.value = event.currentTarget.value)}
+                  onKeyDown={(event) => event.key === "Enter" && (event.preventDefault(), close())}
+                />
+              </label>
+            </div>
+          )}
+        </Menu>
         <Go label="classify.go" />
       </form>
       <State of={classify} tool="classify" />

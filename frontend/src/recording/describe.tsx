@@ -5,7 +5,7 @@ import { share, t } from "../words";
 import { Answer, asks, Bar, Go, State } from "./asking";
 import { ExportMenu } from "./export";
 import { colours } from "./lanes";
-import { askDescribe, describe, timeline, withTimeline } from "./questions";
+import { askDescribe, describe, ownLabels, timeline, withTimeline } from "./questions";
 import { SpanList } from "./spans";
 
 export function DescribeTool() {
@@ -13,6 +13,9 @@ export function DescribeTool() {
   return (
     <>
       <form class="ask" onSubmit={asks(askDescribe)}>
+        <label class="wide">{t("describe.labels")}
+          <input type="text" value={ownLabels.value} maxLength={8000} placeholder={t("describe.labels_none")} autocomplete="off" onInput={(event) => (ownLabels.value = event.currentTarget.value)} />
+        </label>
         <label class="check"><input
           type="checkbox" checked={withTimeline.value} onChange={(event) => {
             withTimeline.value = event.currentTarget.checked;

@@ -7,7 +7,7 @@ export const RULER = 20; // px
 export const LANE = 22;
 const GAP = 4;
 
-export interface Scene { view: Part; seconds: number; lanes: Drawn[][]; hot: Part | null }
+export interface Scene { view: Part; seconds: number; lanes: Drawn[][]; hot: Part | null; chosen: Part | null }
 export interface Rooms { wave: number; low: number; picture: number; end: number } // px from the top
 
 /** Where the parts of a drawing lie. */
@@ -36,10 +36,21 @@ export function draw(canvas: HTMLCanvasElement, scene: Scene): void {
   tints(pen, scene, x, room, colour);
   wave(pen, scene, width, room, colour("wave"), sharp);
   scene.lanes.forEach((lane, number) => spans(pen, lane, x, width, RULER + number * LANE, colour));
+  if (scene.chosen) chosen(pen, scene.chosen, x, height, colour("accent"));
   if (scene.hot) {
     [pen.strokeStyle, pen.lineWidth] = [colour("text"), 1.5];
     pen.strokeRect(x(scene.hot.start), RULER + 1, Math.max(2, x(scene.hot.end) - x(scene.hot.start)), room.low - RULER - 2);
   }
+}
+
+/** The span that is chosen: all of it tinted, its ends as lines. */
+function chosen(pen: Pen, { start, end }: Part, x: X, height: number, paint: string): void {
+  const [left, right] = [x(start), x(end)];
+  pen.fillStyle = paint;
+  pen.globalAlpha = 0.2;
+  pen.fillRect(left, RULER, Math.max(1, right - left), height - RULER);
+  pen.globalAlpha = 1;
+  for (const edge of [left, right]) pen.fillRect(edge - 1, RULER, 2, height - RULER);
 }
 
 type Pen = CanvasRenderingContext2D;

@@ -14,7 +14,7 @@ export function pressedInRecording(event: KeyboardEvent): void {
   if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing || event.defaultPrevented) return;
   if (state.peek().place !== "recording" || !recording.peek()) return;
   const target = event.target as HTMLElement;
-  const does = STAGE_KEYS[event.key];
+  const does = STAGE_KEYS[event.key.length === 1 ? event.key.toLowerCase() : event.key];
   if (!does || isLeft(target, event.key) || document.querySelector("dialog[open], :popover-open")) return;
   if (["Home", "End", "PageUp", "PageDown"].includes(event.key) && !target.matches(".picture")) return; // they scroll
   event.preventDefault();

@@ -7,8 +7,9 @@ import { pause as pauseOther } from "../player/audio";
 import { clear, tell } from "../problems";
 import { state } from "../state";
 import { t } from "../words";
-import { recording } from "./recording";
-import { keepInView } from "./view";
+import { recording, track } from "./recording";
+import { round, selection } from "./selection";
+import { keepInView, type Part } from "./view";
 
 export const playing = signal(false);
 export const now = signal(0); // seconds
@@ -24,6 +25,12 @@ let frame = 0;
 
 export function audioOf(id: string, params: Record<string, string> = {}): string {
   return url(`v1/recordings/${encodeURIComponent(id)}/audio`, params);
+}
+
+/** The address of a part as a WAV file. */
+export function partOf({ start, end }: Part): string {
+  const one = `v1/recordings/${encodeURIComponent(recording.peek()?.id ?? "")}/part`;
+  return url(one, { start: start.toFixed(3), end: end.toFixed(3), track: track.value || undefined });
 }
 
 function load(asWav: boolean): void {
@@ -62,7 +69,10 @@ async function play(): Promise<void> {
 export function toggle(): void {
   if (!recording.peek()) return;
   if (playing.peek()) return audio.pause();
+  const span = selection.peek();
+  if (span && (now.peek() < span.start || now.peek() >= span.end - 0.01)) return playFrom(span.start, span.end);
   if (now.peek() >= recording.peek()!.seconds - 0.01) seek(0);
+  until = span?.end ?? Infinity;
   void play();
 }
 
@@ -74,11 +84,19 @@ function tick(): void {
   const before = now.peek();
   if (audio.readyState > 0) now.value = audio.currentTime; // until then it is not where it shall begin
   keepInView(before, now.peek());
-  if (now.peek() >= until) {
+  hold(before);
+  frame = audio.paused ? 0 : requestAnimationFrame(tick);
+}
+
+/** At the end of what shall be heard: again, or no further. */
+function hold(before = now.peek()): void {
+  const again = round.peek();
+  if (audio.readyState === 0) return;
+  if (again && audio.currentTime >= again.end && before < again.end + 1) audio.currentTime = again.start;
+  else if (audio.currentTime >= until) {
     until = Infinity;
     audio.pause();
   }
-  frame = audio.paused ? 0 : requestAnimationFrame(tick);
 }
 
 audio.addEventListener("loadedmetadata", () => {
@@ -90,7 +108,11 @@ audio.addEventListener("play", () => {
   frame ||= requestAnimationFrame(tick);
 });
 audio.addEventListener("pause", () => (playing.value = false));
-audio.addEventListener("ended", () => (playing.value = false));
+audio.addEventListener("timeupdate", () => document.hidden && hold()); // no frames are drawn then
+audio.addEventListener("ended", () => {
+  playing.value = false;
+  if (round.peek() && round.peek()!.end >= audio.duration - 0.1) playFrom(round.peek()!.start, round.peek()!.end);
+});
 audio.addEventListener("error", () => {
   if (!audio.hasAttribute("src") || !recording.peek()) return;
   begin = now.peek();

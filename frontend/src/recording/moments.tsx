@@ -8,6 +8,7 @@ import { Answer, asks, Go, State } from "./asking";
 import { ExportMenu } from "./export";
 import { COLOURS } from "./lanes";
 import { allUnlikely, askMoments, moments, momentsEach, momentsText, type Moment, type Moments } from "./questions";
+import { recording } from "./recording";
 import { SpanList } from "./spans";
 import { Lines } from "./written";
 
@@ -67,6 +68,8 @@ function Found(found: Moments) {
 
 /** Said first: what is probably not in the recording at all. */
 function Nothing(found: Moments) {
+  if (recording.value?.silent) return <p class="first">{t("ask.silent")}</p>;
+  if (!found.moments.length) return <p class="first">{t("moments.none")}</p>;
   if (allUnlikely(found)) return <p class="first">{t("moments.nothing")}</p>;
   const none = found.queries.filter((query) => {
     const some = found.moments.filter((one) => one.query === query);

@@ -1,7 +1,8 @@
 // Waveform and spectrogram in pieces: the whole once, and what is looked at more closely as finely as the screen shows it.
 // What is there already is drawn at once, however coarse, and sharpens when the finer piece has come.
 import { effect, signal, untracked } from "@preact/signals";
-import { ask, get, isAbort, url } from "../api";
+import { ask, blob, get, isAbort, Problem, url } from "../api";
+import { lines } from "../lines";
 import { clear, show } from "../problems";
 import { isLost, lose, recording, type Recording } from "./recording";
 import type { Part } from "./view";
@@ -79,14 +80,32 @@ export class Layer<T> {
 const span = ({ start, end }: Part) => ({ start: start.toFixed(4), end: end.toFixed(4) });
 const at = (one: Recording) => `v1/recordings/${encodeURIComponent(one.id)}`;
 
+function bytes(text: string): Uint8Array<ArrayBuffer> {
+  return Uint8Array.from(atob(text), (sign) => sign.charCodeAt(0));
+}
+
 export const waveform = new Layer<Uint8Array>(8000, async (one, part, count, signal) => {
   const { peaks } = await get<{ peaks: string }>(`${at(one)}/peaks`, { ...span(part), count }, signal);
-  return Uint8Array.from(atob(peaks), (sign) => sign.charCodeAt(0));
+  return bytes(peaks);
 });
 
+const LONG = 300; // seconds of a recording whose spectrogram takes a while
+export const drawing = signal<number | null>(null); // the share of it that is there
+
 export const spectrogram = new Layer<ImageBitmap>(4000, async (one, part, width, signal) => {
-  const answer = await ask(url(`${at(one)}/spectrogram`, { ...span(part), width, height: SPECTROGRAM_ROWS }), { signal });
-  return createImageBitmap(await answer.blob());
+  const address = url(`${at(one)}/spectrogram`, { ...span(part), width, height: SPECTROGRAM_ROWS });
+  if (one.seconds < LONG || spectrogram.pieces.length) return createImageBitmap(await blob(await ask(address, { signal })));
+  drawing.value = 0;
+  try {
+    const answer = await ask(address, { signal, headers: { Accept: "application/x-ndjson" } });
+    for await (const { progress, result } of lines<{ progress?: number; result?: { png: string }; error?: { message: string } }>(answer)) {
+      if (result) return await createImageBitmap(new Blob([bytes(result.png)], { type: "image/png" }));
+      drawing.value = progress ?? 0;
+    }
+    throw new Problem("", true); // it ended before it was drawn
+  } finally {
+    drawing.value = null;
+  }
 });
 
 /** Begin to follow the recording. Called once. */

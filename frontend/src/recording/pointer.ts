@@ -1,7 +1,9 @@
-// Mouse, pen and fingers on the waveform: drag pans, wheel and pinch zoom, a click hears from there.
+// Mouse, pen and fingers on the waveform: the mouse's drag chooses a span, a finger's pans (or chooses, where that is
+// wished), wheel and pinch zoom, a click hears from there.
 import { signal } from "@preact/signals";
 import { recording } from "./recording";
 import { playFrom } from "./listening";
+import { choose, choosing, sayChosen, selection, unchoose } from "./selection";
 import { isWhole, pan, view, zoom } from "./view";
 
 export const under = signal<number | null>(null); // second under the mouse
@@ -16,16 +18,29 @@ function perPixel(element: HTMLElement): number {
   return (view.peek().end - view.peek().start) / Math.max(1, element.clientWidth);
 }
 
+const EDGE = 7; // px beside the end of a span, in which that end is taken
+
+/** Where a span that is being chosen stays: the other end of the one whose end is taken, or where the drag begins. */
+function anchorOf(element: HTMLElement, clientX: number): number {
+  const at = secondAt(element, clientX);
+  const span = selection.peek();
+  const near = EDGE * perPixel(element);
+  if (span && Math.abs(at - span.start) < near) return span.end;
+  return span && Math.abs(at - span.end) < near ? span.start : at;
+}
+
 /** Listen to what pointers do on the drawing. */
 export function point(element: HTMLElement): () => void {
   const down = new Map<number, number>(); // pointer → where it is across
   let moved = 0;
+  let anchor: number | null = null; // second where the span that is being chosen begins
   const on = {
     pointerdown(event: PointerEvent) {
       if (event.button) return;
       element.setPointerCapture(event.pointerId);
       down.set(event.pointerId, event.clientX);
       moved = down.size > 1 ? 9 : 0;
+      anchor = down.size === 1 && (event.pointerType === "mouse" || choosing.peek()) ? anchorOf(element, event.clientX) : null;
     },
     pointermove(event: PointerEvent) {
       if (event.pointerType === "mouse") under.value = secondAt(element, event.clientX);
@@ -35,7 +50,8 @@ export function point(element: HTMLElement): () => void {
       moved += Math.abs(by);
       if (moved < 4 && down.size === 1) return;
       const other = [...down].find(([one]) => one !== event.pointerId)?.[1];
-      if (other === undefined) pan(-by * perPixel(element));
+      if (anchor !== null && other === undefined) choose(anchor, secondAt(element, event.clientX));
+      else if (other === undefined) pan(-by * perPixel(element));
       else {
         const apart = (x: number) => Math.max(12, Math.abs(x - other));
         zoom(apart(event.clientX) / apart(before), secondAt(element, (event.clientX + other) / 2));
@@ -44,7 +60,12 @@ export function point(element: HTMLElement): () => void {
     },
     pointerup(event: PointerEvent) {
       if (!down.delete(event.pointerId)) return;
-      if (moved < 4 && recording.peek()) playFrom(secondAt(element, event.clientX));
+      if (moved >= 4) return anchor !== null ? sayChosen() : undefined;
+      if (!recording.peek()) return;
+      const at = secondAt(element, event.clientX);
+      const span = selection.peek();
+      if (span && (at < span.start || at > span.end)) unchoose(); // a click beside it
+      playFrom(at, selection.peek()?.end);
     },
     pointercancel(event: PointerEvent) {
       down.delete(event.pointerId);

@@ -103,11 +103,11 @@ export function allUnlikely({ moments: found }: { moments: readonly Moment[] }):
 
 // -- what is asked, as it was written; kept in this browser
 
-function written(name: string, otherwise: Key) {
+function written(name: string, otherwise?: Key) {
   const text = signal<string | null>(kept.get<string | null>(`recording.${name}`, null));
   return {
     get value(): string {
-      return text.value ?? t(otherwise); // an example in the language of the page, until something is written
+      return text.value ?? (otherwise ? t(otherwise) : ""); // an example in the language of the page, until something is written
     },
     set value(next: string) {
       text.value = next;
@@ -117,10 +117,15 @@ function written(name: string, otherwise: Key) {
 }
 
 export const labelsText = written("labels", "classify.example");
+export const templateText = written("template");
+export const ownLabels = written("describe");
+export const TEMPLATE = "This is a sound of {}."; // the server's own
 export const matchText = written("texts", "match.example");
 export const momentsText = written("queries", "moments.example");
 export const withTimeline = signal(kept.get("recording.timeline", true));
 export const momentsEach = signal(kept.get("recording.k", 5));
+
+const COMMAS = /[,，、;；\n]/;
 
 export function listed(text: string, between: RegExp): string[] {
   return [...new Set(text.split(between).map((one) => one.trim()).filter(Boolean))];
@@ -128,11 +133,13 @@ export function listed(text: string, between: RegExp): string[] {
 
 export function askDescribe(): void {
   const spans = withTimeline.peek();
-  describe.ask({ language: language.peek(), timeline: spans });
+  const labels = listed(ownLabels.value, COMMAS);
+  describe.ask({ language: language.peek(), timeline: spans, ...(labels.length && { labels }) });
 }
 
 export function askClassify(): boolean {
-  return classify.ask({ labels: listed(labelsText.value, /[,，、;；\n]/) });
+  const template = templateText.value.trim();
+  return classify.ask({ labels: listed(labelsText.value, COMMAS), ...(template && { template }) });
 }
 
 export function askMatch(): boolean {

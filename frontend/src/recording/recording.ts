@@ -4,6 +4,7 @@ import { get, isAbort, post, Problem, body, refusal, url } from "../api";
 import { clean } from "../list/names";
 import { clear, show } from "../problems";
 import { say } from "../said";
+import { checkSize } from "../sizes";
 import { nameOf } from "../sounds";
 import { go, state } from "../state";
 import { language, t } from "../words";
@@ -126,6 +127,7 @@ function take(found: Recording, of: string, start: string, end: string): void {
 
 /** Upload with word of how far it is, which `fetch` does not give. */
 function send(file: File, signal: AbortSignal): Promise<Recording> {
+  checkSize(file, "recording");
   const form = new FormData();
   form.set("file", file, file.name);
   const call = new XMLHttpRequest();

@@ -6,6 +6,7 @@ import { Bar } from "./asking";
 import { hot } from "./lanes";
 import { now, playFrom } from "./listening";
 import { recording } from "./recording";
+import { choose } from "./selection";
 import { reveal } from "./view";
 
 export interface Shown { start: number; end: number; label: string; colour?: number; value?: number; more?: string; low?: boolean }
@@ -26,6 +27,7 @@ function Item({ start, end, label, colour, value, more, low, here }: Shown & { h
   const time = (seconds: number) => clock(seconds, all) + (fine ? `.${Math.floor((seconds % 1) * 10)}` : "");
   const mark = () => (hot.value = { start, end });
   const hear = () => {
+    choose(start, end);
     reveal(start, end);
     playFrom(start, end);
   };

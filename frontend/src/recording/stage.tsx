@@ -5,13 +5,15 @@ import { Icon, type IconName } from "../parts/icons";
 import { Notice } from "../parts/notice";
 import { theme } from "../theme";
 import type { Key } from "../strings";
-import { clock, t } from "../words";
+import { clock, share as percent, t } from "../words";
 import { draw } from "./draw";
 import { hot, lanes } from "./lanes";
 import { jump, JUMP, now, playing, toggle } from "./listening";
-import { drawn, spectrogram, waveform } from "./pictures";
+import { drawing, drawn, spectrogram, waveform } from "./pictures";
 import { point, under } from "./pointer";
 import { recording } from "./recording";
+import { Selected } from "./selected";
+import { chooseEnd, choosing, looping, selection, setLooping, unchoose } from "./selection";
 import { look, pan, view, whole, zoom } from "./view";
 
 export function Stage() {
@@ -20,6 +22,7 @@ export function Stage() {
       <Picture />
       <Overview />
       <Transport />
+      <Selected />
       <Notice of="pictures" />
       <Notice of="player" />
     </section>
@@ -37,11 +40,11 @@ function redraw(canvas: HTMLCanvasElement): () => void {
       const columns = Math.round(canvas.clientWidth * Math.min(2, devicePixelRatio || 1));
       waveform.want(view.peek(), columns);
       spectrogram.want(view.peek(), Math.round(canvas.clientWidth));
-      draw(canvas, { view: view.peek(), seconds, lanes: lanes.peek(), hot: hot.peek() });
+      draw(canvas, { view: view.peek(), seconds, lanes: lanes.peek(), hot: hot.peek(), chosen: selection.peek() });
     });
   };
   const end = effect(() => {
-    [view, lanes, hot, drawn, recording, theme].forEach((one) => one.value);
+    [view, lanes, hot, drawn, recording, theme, selection].forEach((one) => one.value);
     later();
   });
   const resized = new ResizeObserver(later);
@@ -69,11 +72,12 @@ function Picture() {
   return (
     <div
       ref={box} class={`picture lanes-${rows}`} tabIndex={0} role="slider" aria-label={t("player.seek")} aria-describedby="stage-hint"
-      aria-valuemin={0} aria-valuemax={seconds} aria-valuenow={told} aria-keyshortcuts="Space + - 0"
+      aria-valuemin={0} aria-valuemax={seconds} aria-valuenow={told} aria-keyshortcuts="Space + - 0 I O L"
       aria-valuetext={t("player.at", { now: clock(told, seconds), all: clock(seconds, seconds) })}
     >
       <canvas ref={canvas} aria-hidden="true" />
       <Playhead />
+      <Coming />
       <Under />
     </div>
   );
@@ -88,6 +92,13 @@ function Playhead() {
   const at = share(now.value);
   if (at < 0 || at > 1) return null;
   return <i class="playhead" aria-hidden="true" style={{ left: `${at * 100}%` }} />;
+}
+
+/** How far the spectrogram of a long recording is. */
+function Coming() {
+  const done = drawing.value;
+  if (done === null) return null;
+  return <span class="drawing"><progress max={1} value={done || undefined} aria-label={t("stage.drawing")} />{t("stage.drawing")} {done > 0 && percent(done)}</span>;
 }
 
 /** The second under the mouse. */
@@ -127,6 +138,7 @@ function Transport() {
       <span class="time"><b>{clock(now.value, seconds)}</b> / {clock(seconds, seconds)}</span>
       <span class="soft part">{t("stage.part", { start: clock(view.value.start, seconds), end: clock(view.value.end, seconds) })}</span>
       <span class="grow" />
+      <Tool icon="select" label="selection.choose" pressed={choosing.value} does={() => (choosing.value = !choosing.value)} />
       <Tool icon="minus" label="stage.out" does={() => zoom(1 / 2)} />
       <Tool icon="plus" label="stage.in" does={() => zoom(2)} />
       <Tool icon="whole" label="stage.all" does={() => look(0, whole().end)} />
@@ -135,8 +147,8 @@ function Transport() {
   );
 }
 
-function Tool({ icon, label, does }: { icon: IconName; label: Key; does: () => void }) {
-  return <button type="button" class="bare" aria-label={t(label)} title={t(label)} onClick={does}><Icon name={icon} /></button>;
+function Tool({ icon, label, pressed, does }: { icon: IconName; label: Key; pressed?: boolean; does: () => void }) {
+  return <button type="button" class={pressed ? "bare on" : "bare"} aria-pressed={pressed} aria-label={t(label)} title={t(label)} onClick={does}><Icon name={icon} /></button>;
 }
 
 /** Where a zoom by keys is aimed at: the playhead where it is seen, the middle otherwise. */
@@ -159,4 +171,10 @@ export const STAGE_KEYS: Record<string, () => void> = {
   "0": () => look(0, whole().end),
   Home: () => jump(-Infinity),
   End: () => jump(Infinity),
+  i: () => chooseEnd("start", now.peek()),
+  o: () => chooseEnd("end", now.peek()),
+  "[": () => chooseEnd("start", now.peek()),
+  "]": () => chooseEnd("end", now.peek()),
+  l: () => setLooping(!looping.peek()),
+  Escape: unchoose,
 };

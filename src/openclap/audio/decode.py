@@ -27,7 +27,7 @@ from openclap.audio.decode_pass import DecodePass
 from openclap.audio.file_slice import open_slice
 from openclap.errors import UnreadableSound
 
-__all__ = ["DecodePass", "Wave", "decode_blocks", "measure_seconds", "to_float32", "to_mono"]
+__all__ = ["DecodePass", "Wave", "decode_blocks", "decode_samples", "measure_seconds", "to_float32", "to_mono"]
 
 Samples = npt.NDArray[Any]
 MAY_FOLLOW_TAGS = (
@@ -66,6 +66,17 @@ def decode_blocks(file: BinaryIO, decode_pass: DecodePass) -> Iterator[tuple[flo
         decode_pass.warn_cancelled(mixing.cancelled)
         yield mixing.rate, wave
     decode_pass.finish()
+
+
+def decode_samples(file: BinaryIO, decode_pass: DecodePass) -> Generator[tuple[int, Samples], None, None]:
+    """Decode a seekable binary file with all of its channels → (rate in Hz, samples (S, channels) of any type), from `decode_pass.start` on.
+
+    Raises
+    ------
+    UnreadableSound
+        It cannot be decoded, or the wanted track is not there.
+    """
+    yield from _samples(_strip_tags(file), decode_pass)
 
 
 def measure_seconds(file: BinaryIO, decode_pass: DecodePass) -> float | None:

@@ -15,7 +15,7 @@ from openclap.describe.english import NO_SOUND, SILENCE, SURE
 from openclap.labels import labels
 from openclap.results import Description, Span, Tag
 
-__all__ = ["description_in_chinese", "sentence_in_chinese", "span_in_chinese"]
+__all__ = ["description_in_chinese", "label_in_chinese", "sentence_in_chinese", "span_in_chinese"]
 
 QUIET = "静音"  # the label of a stretch without any sound
 
@@ -34,6 +34,11 @@ def description_in_chinese(description: Description, nearest: str = "", *, own: 
     if not tags and description.sentence == NO_SOUND:
         return Description(tags, sentence_in_chinese([Tag(QUIET, 1.0, 0.0)]), description.captions)
     return Description(tags, sentence_in_chinese(tags, _translate_label(nearest, own)), description.captions)
+
+
+def label_in_chinese(label: str) -> str:
+    """Translate one of AudioSet's labels; any other stays as it is."""
+    return _translate_label(label, own=False)
 
 
 def span_in_chinese(span: Span, *, own: bool = False) -> Span:

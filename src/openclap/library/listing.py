@@ -168,6 +168,10 @@ class Listing:
         found = self._row_of_place.get(self.root + path)
         return self._row_of_escaped.get(path) if found is None else found
 
+    def tags_of(self, row: int) -> frozenset[str]:
+        """The tags of a file as they are stored, its collections among them."""
+        return frozenset(self._tags.keys[self._tag[row]])
+
     def facets(self, where: ListFilter) -> Facets:
         """Counts of what a filter allows; those of folders, formats and collections as if it named none of its kind.
 

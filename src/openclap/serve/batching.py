@@ -50,6 +50,8 @@ class BatchQueue(Generic[J, R]):
         Weight at which a batch is full.
     seen
         Told the weight of every batch.
+    begin
+        Called by the thread before its first job.
     """
 
     def __init__(
@@ -60,12 +62,14 @@ class BatchQueue(Generic[J, R]):
         patience: float = 0.0,
         most: int = 1,
         seen: Callable[[int], None] | None = None,
+        begin: Callable[[], None] = lambda: None,
     ) -> None:
         self.name = name
         self._do = do
         self._patience = patience
         self._most = most
         self._seen = seen
+        self._begin = begin
         self._jobs: queue.SimpleQueue[_Job[J, R] | None] = queue.SimpleQueue()
         self._closed = False
         self._pace = 0.0  # seconds that a unit of weight takes
@@ -109,6 +113,7 @@ class BatchQueue(Generic[J, R]):
         self._thread.join()
 
     def _work(self) -> None:
+        self._begin()
         more = True
         while more:
             batch, more = self._collect()

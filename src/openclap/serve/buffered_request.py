@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import AsyncIterator
 
 from starlette.datastructures import Headers
 
 from openclap.errors import RequestRefused
-from openclap.http.headers import Message, Receive, Scope
+from openclap.http.headers import Message, Receive, Scope, Send
 
-__all__ = ["BufferedRequest", "StreamedRequest"]
+__all__ = ["BufferedRequest", "StreamedRequest", "let_body_end"]
+
+# of a refused body: how long the rest is read, how long each part is waited for, and how large the body may be
+DRAIN_SECONDS, DRAIN_PAUSE, DRAIN_BYTES = 5.0, 0.5, 1 << 30
 
 
 class BufferedRequest:
@@ -122,3 +126,32 @@ class StreamedRequest(BufferedRequest):
         """Return when the client has gone, after its body or in it."""
         await self._ended.wait()
         await super().wait_for_disconnect()
+
+
+def let_body_end(scope: Scope, receive: Receive, send: Send) -> tuple[Receive, Send]:
+    """Before a refusal is sent, read and drop for a while what still comes of the body.
+
+    A browser does not read an answer while it sends: it would find the connection closed, and tell its user that the
+    server cannot be reached. A body of unknown or enormous length is not waited for, nor one that waits to be asked for.
+    """
+    headers = Headers(scope=scope)
+    length = headers.get("content-length", "")
+    ended = not length.isdecimal() or not 0 < int(length) <= DRAIN_BYTES or "expect" in headers
+
+    async def receive_noted() -> Message:
+        nonlocal ended
+        message = await receive()
+        ended = ended or message["type"] == "http.disconnect" or not message.get("more_body", False)
+        return message
+
+    async def send_later(message: Message) -> None:
+        if message["type"] == "http.response.start" and message["status"] >= 400:
+            until = time.monotonic() + DRAIN_SECONDS
+            while not ended and time.monotonic() < until:
+                try:
+                    await asyncio.wait_for(receive_noted(), DRAIN_PAUSE)
+                except asyncio.TimeoutError:  # not the built-in one before Python 3.11
+                    break
+        await send(message)
+
+    return receive_noted, send_later

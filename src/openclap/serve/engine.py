@@ -52,6 +52,7 @@ from openclap.serve.sources import Embedded, Source, sums_of
 from openclap.serve.text_embedder import QueuedTextEmbedder, TemplatedText
 from openclap.silence import is_heard
 from openclap.store import SearchFilter
+from openclap.thread_priority import give_way
 from openclap.window_cache import WindowCache
 
 __all__ = ["Engine", "Source"]
@@ -103,11 +104,11 @@ class Engine:
         for one in self.detectors.values():
             one.check(self.clap)
         self._warm_up()
-        self._decoders = ThreadPoolExecutor(max(DECODERS, settings.decoders), "openclap-decode")
-        self._waiters = ThreadPoolExecutor(WAITERS, "openclap-wait")
+        self._decoders = ThreadPoolExecutor(max(DECODERS, settings.decoders), "openclap-decode", give_way)
+        self._waiters = ThreadPoolExecutor(WAITERS, "openclap-wait", give_way)
         patience, most = settings.patience_seconds, settings.batch
         self._audio: BatchQueue[Clips, Vectors] = BatchQueue(
-            "audio", self._encode, patience=patience, most=most, seen=lambda size: seen("audio", size)
+            "audio", self._encode, patience=patience, most=most, seen=lambda size: seen("audio", size), begin=give_way
         )
         self._texts = QueuedTextEmbedder(self.clap, patience=patience, most=most, seen=lambda size: seen("text", size))
         self.embedder = BatchedEmbedder(self.clap, self._ask_audio, self._texts.embed_now, self._chunk)

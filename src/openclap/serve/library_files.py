@@ -28,7 +28,7 @@ from openclap.audio.decode_limits import DecodingStopped, limit
 from openclap.audio.peaks import peaks
 from openclap.errors import RequestRefused, SoundError, SoundNotFound, WithheldSound
 from openclap.library import Library
-from openclap.library.filtering import check_tags, normalize_tag
+from openclap.library.filtering import check_tags, collection_to_tag, normalize_tag, split_tags
 from openclap.library.listing import Facets, ListedFile, ListFilter, Listing, Sort, shown_name
 from openclap.library.served_files import FileVersion, ServedFiles
 from openclap.serve.batching import BatchQueue
@@ -205,8 +205,16 @@ class LibraryFiles:
 
     # -- changes ---------------------------------------------------------------------------------------
 
-    async def tag(self, names: Sequence[str], add: Sequence[str], remove: Sequence[str]) -> int:
-        """Put tags on files and take others off → how many files have changed.
+    async def tag(
+        self,
+        names: Sequence[str],
+        add: Sequence[str] = (),
+        remove: Sequence[str] = (),
+        *,
+        collect: Sequence[str] = (),
+        uncollect: Sequence[str] = (),
+    ) -> int:
+        """Put tags on files and take others off, put them into collections and out → how many files have changed.
 
         Raises
         ------
@@ -215,32 +223,37 @@ class LibraryFiles:
         """
         self.require_manager()
         check_tags([*add, *remove])
-        put, taken = (list(dict.fromkeys(map(normalize_tag, tags))) for tags in (add, remove))
-        put = [tag for tag in put if tag not in taken]
+        put = dict.fromkeys([*map(normalize_tag, add), *map(collection_to_tag, collect)])
+        taken = dict.fromkeys([*map(normalize_tag, remove), *map(collection_to_tag, uncollect)])
+        new = put.keys() - taken.keys()
 
         def change() -> int:
             listing, state = self.listing(), self._state
-            rows = {
-                row: file
-                for name in names
-                if (row := listing.row_of(name)) is not None
-                for file in listing.files([row])
-            }
+            found = (row for name in names if (row := listing.row_of(name)) is not None)
+            rows = {row: listing.tags_of(row) for row in found}
             if not rows:
                 raise RequestRefused("the library holds none of these files", 404, "sound_not_found")
-            with_new = [file.place for file in rows.values() if not set(put) <= set(file.tags)]
-            without = [file.place for file in rows.values() if not set(taken).isdisjoint(file.tags)]
-            if with_new:
-                self._library.tag(put, with_new)
-            if without:
-                self._library.untag(taken, without)
+            for tag in new:
+                self._change(tag, [listing.places[row] for row, tags in rows.items() if tag not in tags], on=True)
+            for tag in taken:
+                self._change(tag, [listing.places[row] for row, tags in rows.items() if tag in tags], on=False)
             now = self._library.state()
             if state is not None and now.by_others == state.by_others and now.by_itself != state.by_itself:
-                listing.retag(list(rows), put, taken)
+                listing.retag(list(rows), list(new), list(taken))
                 self._state = now
-            return len({*with_new, *without})
+            return sum(not new <= tags or not taken.keys().isdisjoint(tags) for tags in rows.values())
 
         return await self.ask(change)
+
+    def _change(self, tag: str, places: list[str], *, on: bool) -> None:
+        """Put one tag on files, or take it off; a collection is a tag of its own kind."""
+        if not places:
+            return
+        plain, collections = split_tags([tag])
+        for name in plain:
+            (self._library.tag if on else self._library.untag)(name, places)
+        for name in collections:
+            (self._library.collect if on else self._library.uncollect)(name, places)
 
     def require_manager(self) -> None:
         """Refuse what only the owner of the library may do.

@@ -31,6 +31,7 @@ from openclap.plurals import count_noun
 from openclap.results import AddReport
 from openclap.serve.settings import ServeSettings
 from openclap.store.disk import folder_bytes
+from openclap.thread_priority import give_way
 
 __all__ = ["LibraryIndexing", "Run"]
 
@@ -69,7 +70,7 @@ class LibraryIndexing:
 
     def __init__(self, settings: ServeSettings, clap: CLAP, served: ServedFiles) -> None:
         self._settings, self._clap, self._served = settings, clap, served
-        self._thread = ThreadPoolExecutor(1, "openclap-index")
+        self._thread = ThreadPoolExecutor(1, "openclap-index", give_way)
         self._busy = threading.Lock()
         self.run = Run()  # the last one
 

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from openclap.clap import CLAP
+from openclap.describe.chinese import label_in_chinese
 from openclap.describe.describer import Describer
 from openclap.describe.vocabulary import Vocabulary
 from openclap.library import Library
@@ -40,10 +41,11 @@ class MapPoint:
 
 @dataclass(frozen=True)
 class MapCluster:
-    """A group of recordings: what it sounds like, its middle, and how many of the points are in it."""
+    """A group of recordings: what it sounds like (in each language, too), its middle, and how many of the points are in it."""
 
     id: int
     name: str
+    names: dict[str, str]
     x: float
     y: float
     count: int
@@ -119,5 +121,6 @@ def _clusters(found: npt.NDArray[np.float32], names: list[str]) -> list[MapClust
         inside = found[found[:, 2] == number]
         if len(inside):
             x, y = np.median(inside[:, :2], axis=0).tolist()
-            clusters.append(MapCluster(number, name, x, y, len(inside)))
+            names_of = {"en": name, "zh": label_in_chinese(name)}
+            clusters.append(MapCluster(number, name, names_of, x, y, len(inside)))
     return clusters

@@ -24,6 +24,7 @@ from openclap.serve.library_files import LibraryFiles, OpenSound
 from openclap.serve.library_schemas import (
     AudioQuery,
     Count,
+    ExportQuery,
     ExportRequest,
     FacetsQuery,
     FacetsResponse,
@@ -106,6 +107,10 @@ def add_library_routes(router: APIRouter, engine: Engine) -> None:
         tags=["library"],
         openapi_extra={"parameters": parameters_of(AudioQuery)},
     )
+    router.add_api_route(
+        "/v1/library/export", api.send_export, methods=["GET"], response_class=Response, responses=FAULTS, tags=["library"],
+        openapi_extra={"parameters": parameters_of(ExportQuery)},
+    )  # fmt: skip
     for path, schema, model, change in (
         ("/v1/journey", JourneyRequest, JourneyResponse, api.journey),
         ("/v1/library/tags", TagsRequest, TagsResponse, api.change_tags),
@@ -186,19 +191,30 @@ class _LibraryRoutes:
         return await self._files.read(lambda: _send(request, sound, asked))
 
     async def change_tags(self, request: HttpRequest) -> Response:
-        """Put tags on files, and take others off."""
+        """Put tags on files, and take others off; put files into collections, and take them out of others."""
         asked = await read_request(request, TagsRequest, self._settings)
-        return _json(TagsResponse(changed=await self._files.tag(asked.paths, asked.add, asked.remove)))
+        changed = await self._files.tag(
+            asked.paths, asked.add, asked.remove, collect=asked.collect, uncollect=asked.uncollect
+        )
+        return _json(TagsResponse(changed=changed))
 
     async def export(self, request: HttpRequest) -> Response:
         """Some files as one: a ZIP of them, a playlist, or a table."""
         asked = await read_request(request, ExportRequest, self._settings)
-        headers = {"Content-Disposition": disposition(f"openclap.{asked.format}", download=True)}
-        if asked.format == "zip":
-            files = await self._files.find(asked.paths)
+        return await self._export(asked.paths, asked.format)
+
+    async def send_export(self, request: HttpRequest) -> Response:
+        """The same by an address alone, for a few files."""
+        asked = read_query(request, ExportQuery)
+        return await self._export(asked.path, asked.format)
+
+    async def _export(self, names: Sequence[str], form: str) -> Response:
+        headers = {"Content-Disposition": disposition(f"openclap.{form}", download=True)}
+        if form == "zip":
+            files = await self._files.find(names)
             return StreamingResponse(export_zip(self._files, _some(files)), 200, headers, "application/zip")
-        listed = _some(await self._files.named(asked.paths))
-        if asked.format == "m3u8":
+        listed = _some(await self._files.named(names))
+        if form == "m3u8":
             text = export_playlist(listed, absolute=self._settings.manage)
             return Response(text, 200, headers, "audio/x-mpegurl; charset=utf-8")
         return Response(export_csv(listed), 200, headers, "text/csv; charset=utf-8")

@@ -12,6 +12,7 @@ from openclap.serve.schemas import Request
 __all__ = [
     "AudioQuery",
     "Count",
+    "ExportQuery",
     "ExportRequest",
     "FacetsQuery",
     "FacetsResponse",
@@ -120,14 +121,18 @@ class AudioQuery(Request):
 
 
 class TagsRequest(Request):
-    """Tags that files get and lose."""
+    """Tags that files get and lose, and collections that they join and leave."""
 
     sounds = ()
-    several = ("paths", "add", "remove")
+    several = ("paths", "add", "remove", "collect", "uncollect")
 
     paths: Names
     add: Annotated[Tags, Field(default_factory=list)]
     remove: Annotated[Tags, Field(default_factory=list)]
+    collect: Annotated[
+        Tags, Field(default_factory=list, description="Collections they join; one that is not there is made.")
+    ]
+    uncollect: Annotated[Tags, Field(default_factory=list, description="Collections they leave.")]
 
 
 class ExportRequest(Request):
@@ -141,6 +146,16 @@ class ExportRequest(Request):
         Literal["zip", "m3u8", "csv"],
         Field(description="zip: the files themselves; m3u8: a playlist of them; csv: what is known of them."),
     ] = "zip"
+
+
+class ExportQuery(Request):
+    """As `ExportRequest`, in an address: few files, which can be dragged out of a browser as one."""
+
+    sounds = ()
+    several = ("path",)
+
+    path: Annotated[list[Name], Field(min_length=1, max_length=1000, fail_fast=True, description="May be repeated.")]
+    format: Literal["zip", "m3u8", "csv"] = "zip"
 
 
 class IndexRequest(Request):
@@ -249,10 +264,11 @@ class MapPoint(BaseModel):
 
 
 class MapCluster(BaseModel):
-    """A group of files that sound alike: its name, its middle, and how many of the points are in it."""
+    """A group of files that sound alike: its name, also by language (`en`, `zh`), its middle, and how many of the points are in it."""
 
     id: int
     name: str
+    names: dict[str, str]
     x: float
     y: float
     count: int
@@ -266,7 +282,7 @@ class MapResponse(BaseModel):
 
 
 class TagsResponse(BaseModel):
-    """How many files have other tags now."""
+    """How many files have other tags, or are in other collections, now."""
 
     changed: int
 

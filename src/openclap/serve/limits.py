@@ -28,7 +28,7 @@ from openclap.http.error_responses import error_response
 from openclap.http.headers import App, Message, Receive, Scope, Send
 from openclap.http.proxy import client_key, route_path
 from openclap.plurals import count_noun
-from openclap.serve.buffered_request import BufferedRequest, StreamedRequest
+from openclap.serve.buffered_request import BufferedRequest, StreamedRequest, let_body_end
 from openclap.serve.metrics import Metrics
 from openclap.serve.settings import ServeSettings
 
@@ -101,6 +101,8 @@ class Limits:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request or websocket within the limits."""
         client = client_key(scope.get("client"))
+        if scope["type"] == "http" and scope["method"] == "POST":
+            receive, send = let_body_end(scope, receive, send)
         if scope["type"] == "websocket":
             await self._pass_socket(scope, receive, send, client)
         elif scope["type"] == "http" and scope["method"] == "POST" and route_path(scope) == RECORDINGS:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 
 import numpy as np
@@ -52,16 +52,26 @@ def peaks_between(recording: Recording, start: float, end: float, count: int) ->
     return np.round(255 * np.clip(loudest, 0, 1)).astype(np.uint8)
 
 
-def spectrogram_between(recording: Recording, start: float, end: float, width: int, height: int) -> bytes:
+def spectrogram_between(
+    recording: Recording,
+    start: float,
+    end: float,
+    width: int,
+    height: int,
+    heard: Callable[[float], None] = lambda seconds: None,
+) -> bytes:
     """The mel spectrogram of a span in seconds as a PNG, low frequencies below.
+
+    Its colours mean the same in every part of a recording: they go down from the loudest of the whole, which is
+    listened to once for that; `heard` is told how many seconds of it were.
 
     Raises
     ------
     SoundError
         It cannot be read any more.
     """
+    whole = recording.spectrogram(heard)
     if end - start > CLOSE_SECONDS:
-        whole = recording.spectrogram()
         first = min(int(start / recording.seconds * len(whole)), len(whole) - 1)
         last = max(first + 1, round(end / recording.seconds * len(whole)))
         mel = whole[first:last]
@@ -72,7 +82,7 @@ def spectrogram_between(recording: Recording, start: float, end: float, width: i
         mel = pooling.rows()
     columns = np.arange(width) * len(mel) // width
     rows = np.arange(height)[::-1] * mel.shape[1] // height
-    level = np.clip((mel[np.ix_(columns, rows)].T - mel.max() + RANGE) / RANGE, 0, 1)
+    level = np.clip((mel[np.ix_(columns, rows)].T - whole.max() + RANGE) / RANGE, 0, 1)
     return _png(np.round(255 * level).astype(np.uint8))
 
 

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from fastapi import APIRouter, Response
 from fastapi import Request as HttpRequest
+from fastapi.responses import JSONResponse
 from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
@@ -20,15 +21,16 @@ from openclap.results import Span, Tag
 from openclap.serve.byte_ranges import disposition, file_content, ranged_response
 from openclap.serve.engine import Engine
 from openclap.serve.inputs import describe_fault, read_request
+from openclap.serve.progress import LINES, Progress, answer_in_lines
 from openclap.serve.recording_pictures import peaks_between, spectrogram_between
 from openclap.serve.recordings import Recording, Recordings, Upload
 from openclap.serve.responses import ErrorResponse, PeaksOfRecording, RecordingResponse, RecordingTrack
-from openclap.serve.schemas import ExportSpansRequest, PictureQuery, RecordingFromLibrary
+from openclap.serve.schemas import ExportSpansRequest, PartQuery, PictureQuery, RecordingFromLibrary, SpanQuery
 from openclap.serve.wav_content import wav_content
 
 __all__ = ["add_recording_routes"]
 
-Q = TypeVar("Q", bound=PictureQuery)
+Q = TypeVar("Q", bound=SpanQuery)
 
 PIECE = 1 << 20  # bytes that are written at once
 KINDS = {  # of an export: the format of `describe.formats`, and the media type
@@ -80,6 +82,7 @@ def add_recording_routes(router: APIRouter, engine: Engine, recordings: Recordin
         ("/v1/recordings", "POST", api.upload, RecordingResponse, UPLOAD),
         (one, "GET", api.tell, RecordingResponse, {}),
         (f"{one}/audio", "GET", api.send_audio, None, AUDIO),
+        (f"{one}/part", "GET", api.send_part, None, _parameters(*span, "track")),
         (f"{one}/peaks", "GET", api.draw_peaks, PeaksOfRecording, _parameters(*span, "count")),
         (f"{one}/spectrogram", "GET", api.draw_spectrogram, None, _parameters(*span, "width", "height")),
         ("/v1/export", "POST", api.export, None, _export_body()),
@@ -102,7 +105,7 @@ def _export_body() -> dict[str, Any]:
 
 
 def _parameters(*names: str) -> dict[str, Any]:
-    known = PictureQuery.model_json_schema()["properties"]
+    known = {**PictureQuery.model_json_schema()["properties"], **PartQuery.model_json_schema()["properties"]}
     return {"parameters": [{"name": name, "in": "query", "schema": known[name]} for name in names]}
 
 
@@ -155,12 +158,36 @@ class _RecordingRoutes:
         return Response(answer.model_dump_json(), media_type="application/json")
 
     async def draw_spectrogram(self, id: str, request: HttpRequest) -> Response:
-        """The mel spectrogram from `start` to `end`, 50 Hz to 10 kHz, as a PNG of `width` times `height`."""
+        """The mel spectrogram from `start` to `end`, 50 Hz to 10 kHz, as a PNG of `width` times `height`.
+
+        Where lines are asked for, how far it is; the `result` then holds the `png` in base64.
+        """
         found, asked = self._recordings.get(id), _read_query(request, PictureQuery)
         start, end = _span(found, asked)
-        size = asked.width, asked.height
-        picture = await self._recordings.draw(found, lambda: spectrogram_between(found, start, end, *size))
-        return Response(picture, media_type="image/png", headers={"Cache-Control": "private, max-age=3600"})
+        size, progress = (asked.width, asked.height), Progress(found.seconds)
+
+        async def draw() -> bytes:
+            return await self._recordings.draw(
+                found, lambda: spectrogram_between(found, start, end, *size, progress.tell_seconds)
+            )
+
+        async def compute() -> Response:
+            return JSONResponse({"png": base64.b64encode(await draw()).decode()})
+
+        if LINES in request.headers.get("accept", ""):
+            return answer_in_lines(request, progress, compute)
+        return Response(await draw(), media_type="image/png", headers={"Cache-Control": "private, max-age=3600"})
+
+    async def send_part(self, id: str, request: HttpRequest) -> Response:
+        """The recording from `start` to `end` as WAV of 24 bits, with its own rate and channels, to be saved."""
+        found, asked = self._recordings.get(id), _read_query(request, PartQuery)
+        start, end = _span(found, asked)
+        most = self._engine.settings.recording_bytes
+        file = await self._recordings.draw(found, lambda: found.open_part(start, end, asked.track, most))
+        now = os.fstat(file.fileno())
+        name = f"{PurePath(found.name).stem} {start:.2f}-{end:.2f}.wav"
+        headers = {"Content-Disposition": disposition(name, download=True)}
+        return ranged_response(request, file_content(file, now.st_size, now.st_mtime_ns), headers)
 
     async def export(self, request: HttpRequest) -> Response:
         """Spans with their labels as a file: CSV, subtitles, labels of Audacity, JSON."""
@@ -236,7 +263,7 @@ def _read_query(request: HttpRequest, schema: type[Q]) -> Q:
         raise RequestRefused(describe_fault(error), 400, "invalid_request") from None
 
 
-def _span(recording: Recording, asked: PictureQuery) -> tuple[float, float]:
+def _span(recording: Recording, asked: SpanQuery) -> tuple[float, float]:
     """The seconds that are asked for, within the recording."""
     end = recording.seconds if asked.end is None else min(asked.end, recording.seconds)
     if not asked.start < end:

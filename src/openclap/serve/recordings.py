@@ -28,13 +28,15 @@ import numpy as np
 import numpy.typing as npt
 
 from openclap.audio.decode_limits import DecodingStopped, limit
+from openclap.audio.excerpt import write_excerpt
 from openclap.audio.levels import is_silent
 from openclap.audio.load import duration
 from openclap.audio.peaks import peaks
 from openclap.audio.tracks import TrackFacts, list_tracks
-from openclap.describe.spectrogram import spectrogram
+from openclap.describe.spectrogram import Pooling
 from openclap.errors import RequestRefused, SoundError
 from openclap.serve.settings import ServeSettings
+from openclap.thread_priority import give_way
 
 __all__ = ["Recording", "Recordings"]
 
@@ -87,9 +89,35 @@ class Recording:
         """The loudest of each of many parts of it (`COARSE`,), computed once."""
         return self._once("waveform", lambda: peaks(self.sound, COARSE))  # type: ignore[return-value]
 
-    def spectrogram(self) -> npt.NDArray[np.float32]:
-        """Its pooled mel spectrogram in dB (columns, 96), computed once."""
-        return self._once("spectrogram", lambda: spectrogram(self.sound)[0])  # type: ignore[return-value]
+    def spectrogram(self, heard: Callable[[float], None] = lambda seconds: None) -> npt.NDArray[np.float32]:
+        """Its pooled mel spectrogram in dB (columns, 96), computed once; `heard` is told how many seconds were read."""
+
+        def make() -> npt.NDArray[np.float32]:
+            pooling = Pooling()
+            for seconds in pooling.read(self.sound):
+                heard(seconds)
+            return pooling.rows()
+
+        return self._once("spectrogram", make)  # type: ignore[return-value]
+
+    def open_part(self, start: float, end: float, track: int | None, most: int) -> BinaryIO:
+        """A part of it as a WAV file with its rate and channels, which is gone when it is closed.
+
+        Raises
+        ------
+        SoundError
+            It cannot be decoded, or would have more bytes than `most`.
+        """
+        file = tempfile.TemporaryFile(dir=self.path.parent)  # noqa: SIM115 -- the caller closes it
+        try:
+            write_excerpt(limit(self.sound, track=track), start, end, file, most)
+        except SoundError as error:
+            file.close()
+            raise type(error)(self.name, error.cause) from None
+        except BaseException:
+            file.close()
+            raise
+        return file
 
     def _once(self, name: str, make: Callable[[], npt.NDArray[np.generic]]) -> npt.NDArray[np.generic]:
         with self._lock:  # who comes second waits, and decodes nothing
@@ -106,7 +134,7 @@ class Recordings:
         self._kept: dict[str, Recording] = {}
         self._coming = 0  # bytes of uploads that are on their way
         self._lock, self._closing = threading.Lock(), threading.Event()
-        self._drawers = ThreadPoolExecutor(DRAWERS, "openclap-draw")
+        self._drawers = ThreadPoolExecutor(DRAWERS, "openclap-draw", give_way)
         self._folder: Path | None = None
         self._remove: Callable[[], object] = lambda: None
 

@@ -29,10 +29,12 @@ __all__ = [
     "LoadRequest",
     "MatchRequest",
     "MomentsRequest",
+    "PartQuery",
     "PictureQuery",
     "RecordingFromLibrary",
     "Request",
     "SearchRequest",
+    "SpanQuery",
     "WatchRequest",
 ]
 
@@ -313,13 +315,24 @@ class RecordingFromLibrary(Request):
     path: Annotated[str, Field(description="As hits name it.", min_length=1, max_length=4096)]
 
 
-class PictureQuery(BaseModel):
-    """Which part of a recording is drawn, and how large."""
+class SpanQuery(BaseModel):
+    """Which part of a recording is meant."""
 
     model_config = ConfigDict(extra="forbid")
 
     start: Annotated[Number, Field(ge=0)] = 0.0
     end: Annotated[Number, Field(gt=0)] | None = None
+
+
+class PartQuery(SpanQuery):
+    """Which part of a recording is saved, and of which of its tracks, counted from 1."""
+
+    track: Annotated[int, Field(ge=1)] | None = None
+
+
+class PictureQuery(SpanQuery):
+    """Which part of a recording is drawn, and how large."""
+
     count: Annotated[int, Field(ge=1, le=10_000)] = 1000
     width: Annotated[int, Field(ge=1, le=4000)] = 1000
     height: Annotated[int, Field(ge=1, le=1000)] = 96

@@ -239,6 +239,11 @@ class _Site:
             "languages": LANGUAGES,
             "examples": False,
             "manage": self._settings.manage,
+            "most_bytes": {
+                "recording": self._settings.recording_bytes,
+                "file": self._settings.upload_bytes,
+                "body": self._settings.body_bytes,
+            },
         }
 
     async def _load_model(self, request: Request) -> dict[str, Any]:
