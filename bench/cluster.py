@@ -36,14 +36,14 @@ S3 = {
 
 def write_sounds(folder: Path, count: int) -> int:
     """Write them → how many windows they are."""
-    from openclap.library.indexing import HOP, WINDOW
+    from openclap.config import FrontEnd
 
     rng = np.random.default_rng(0)
-    windows = 0
+    windows, window = 0, FrontEnd().window_seconds
     for i in range(count):
         seconds = float(rng.uniform(1, 40))
         sf.write(folder / f"{i:05d}.wav", (0.1 * rng.standard_normal(int(seconds * RATE))).astype(np.float32), RATE)
-        windows += 1 if seconds <= WINDOW else 1 + int(np.ceil((seconds - WINDOW) / HOP - 1e-9))
+        windows += 1 if seconds <= window else 1 + int(np.ceil((seconds - window) / (window / 2) - 1e-9))
     return windows
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from openclap import CLAP, CLAPConfig
-from openclap.config import FrontEnd, HTSATConfig, MobileNetConfig, PANNConfig, TextConfig, WordsConfig
+from openclap.config import AUDIO, TEXT, FrontEnd, HTSATConfig, MobileNetConfig, PANNConfig, TextConfig, WordsConfig
 
 HTSAT_SMALL = HTSATConfig(width=8, depths=(1, 2, 1), heads=(2, 2, 4))
 PANN_SMALL = PANNConfig(
@@ -13,6 +13,9 @@ PANN_SMALL = PANNConfig(
 )
 MOBILENET_SMALL = MobileNetConfig(width=0.25, depths=(1, 1, 2, 1, 1, 1), output=16, dropout=0.0)
 WORDS = WordsConfig(vocabulary=64, width=16)
+AUDIO_KINDS, TEXT_KINDS = (
+    [kind for kind, encoder in table.items() if not encoder.config.is_missing] for table in (AUDIO, TEXT)
+)
 
 
 def text_config(kind: str) -> TextConfig:

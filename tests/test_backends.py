@@ -15,10 +15,19 @@ from typing import get_args
 import numpy as np
 import pytest
 import torch
-from models_for_tests import HTSAT_SMALL, MOBILENET_SMALL, PANN_SMALL, WORDS, small_clap, small_config, text_config
+from models_for_tests import (
+    HTSAT_SMALL,
+    MOBILENET_SMALL,
+    PANN_SMALL,
+    TEXT_KINDS,
+    WORDS,
+    small_clap,
+    small_config,
+    text_config,
+)
 from platformdirs import user_cache_path
 
-from openclap import CLAP, CLAPConfig, backends
+from openclap import CLAP, CLAPConfig, backends, config
 from openclap.backends import compile_cache, int8, numpy_text
 from openclap.backends.graphs.engine import opset
 from openclap.backends.openvino_backend import FEW_TEXTS, OpenVINOBackend
@@ -35,6 +44,7 @@ AUDIO: dict[str, AudioConfig] = {
     "htsat of another size": HTSATConfig(width=12, depths=(2, 2), heads=(2, 3), window=4, image=128, mlp_ratio=2.0),
     "pann": PANN_SMALL,
     "pann of two convolutions": replace(PANN_SMALL, convs=2, kernel=5, pools=((2, 2), (3, 2), (1, 1))),
+    "pann without a hidden layer": replace(PANN_SMALL, hidden=False),
     "mobilenet": MOBILENET_SMALL,
     "mobilenet, pruned": replace(MOBILENET_SMALL, expanded=(8, 8, 16, 16, 32, 16, 32)),
 }
@@ -53,15 +63,17 @@ def random_model(config: CLAPConfig, seed: int = 0) -> CLAPModel:
 
 
 def pairs(towers: Iterable[str], fusions: Iterable[str | None]) -> list[tuple[str, str | None]]:
-    """Those that exist: convolutions have no 1-D fusion, and no channel map."""
+    """Those that exist: MobileNet has no 1-D fusion, and no channel map."""
     return [
         (audio, fusion)
         for audio, fusion in itertools.product(towers, fusions)
-        if AUDIO[audio].kind == "htsat" or fusion is None or fusion.endswith("_2d")
+        if fusion is None or fusion in AUDIO[audio].fusions
     ]
 
 
-@pytest.mark.parametrize(("audio", "fusion"), pairs(AUDIO, [None, "daf_2d", "aff_2d", "iaff_2d", "channel_map"]))
+@pytest.mark.parametrize(
+    ("audio", "fusion"), pairs(AUDIO, [None, "daf_2d", "aff_2d", "iaff_2d", "iaff_1d", "channel_map"])
+)
 def test_audio_towers_agree(audio: str, fusion: str | None) -> None:
     front = replace(FRONT, mel_bins=32) if audio == "htsat of another size" else FRONT
     config = CLAPConfig(audio=AUDIO[audio], text=WORDS, front_end=front, fusion=fusion, embedding=24)  # type: ignore[arg-type]
@@ -97,7 +109,7 @@ def test_text_towers_agree(kind: str) -> None:
     assert np.abs(backend.encode_text(*many) - np.tile(expected, (FEW_TEXTS, 1))).max() < 2e-6  # many: a graph
 
 
-@pytest.mark.parametrize("text", TEXT)
+@pytest.mark.parametrize("text", TEXT_KINDS)
 @pytest.mark.parametrize(("audio", "fusion"), pairs(["htsat", "pann of two convolutions"], [None, *get_args(Fusion)]))
 def test_weights_are_those_of_the_modules(audio: str, fusion: str | None, text: str) -> None:
     """The table that checks a file without torch names exactly what the torch modules hold."""
@@ -287,13 +299,13 @@ def test_what_is_missing_is_named_with_its_install_line(
 
 
 def test_towers_without_a_graph_run_on_torch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    config = replace(small_config(audio="htsat"), fusion="aff_1d")
-    CLAP.from_config(config).save_pretrained(tmp_path)
+    CLAP.from_config(small_config()).save_pretrained(tmp_path)
+    monkeypatch.setitem(config.AUDIO, "pann", replace(config.AUDIO["pann"], graph=None))
     assert isinstance(CLAP.from_pretrained(tmp_path).backend, TorchBackend)
-    with pytest.raises(UsageError, match=r"aff_1d fusion has no graph; choose backend torch"):
+    with pytest.raises(UsageError, match=r"its pann audio tower has no graph; choose backend torch"):
         CLAP.from_pretrained(tmp_path, backend="openvino")
     monkeypatch.setattr(backends, "_is_installed", lambda package: package != "torch")
-    with pytest.raises(MissingExtra, match=r"aff_1d fusion has no graph.*extra 'torch'"):
+    with pytest.raises(MissingExtra, match=r"its pann audio tower has no graph.*extra 'torch'"):
         CLAP.from_pretrained(tmp_path)
 
 

@@ -98,3 +98,5 @@ def test_the_service_says_so_of_its_model(place: Path) -> None:
             service.state.engine.close()
         (loaded,) = (card for card in cards if card["loaded"])
         assert loaded["calibrated"] is calibrated
+        known = {card["id"]: card for card in cards}["mini"]  # what `openclap models` tells
+        assert (known["parameters"], known["rate"], known["licence"]) == (15.0, 32_000, "Apache-2.0")

@@ -16,11 +16,20 @@ import pytest
 import soundfile as sf
 import torch
 from conftest import long_wave, write_tokenizer
-from models_for_tests import HTSAT_SMALL, PANN_SMALL, WORDS, small_clap, small_config, text_config
+from models_for_tests import (
+    HTSAT_SMALL,
+    MOBILENET_SMALL,
+    PANN_SMALL,
+    TEXT_KINDS,
+    WORDS,
+    small_clap,
+    small_config,
+    text_config,
+)
 
 from openclap import CLAP, CLAPConfig, Windows
 from openclap.audio import channels
-from openclap.config import TEXT, FrontEnd
+from openclap.config import FrontEnd
 from openclap.errors import (
     BadCheckpoint,
     EmptySound,
@@ -139,7 +148,7 @@ def test_padding_of_texts_changes_nothing(clap: CLAP) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:.*nearly the same vector:openclap.errors.ModelWarning")  # untrained towers
-@pytest.mark.parametrize(("audio", "text"), list(itertools.product(("htsat", "pann"), TEXT)))
+@pytest.mark.parametrize(("audio", "text"), list(itertools.product(("htsat", "pann"), TEXT_KINDS)))
 def test_any_combination_is_built_saved_and_reloaded_bit_for_bit(
     audio: str, text: str, tokenizer_file: Path, tmp_path: Path
 ) -> None:
@@ -217,7 +226,7 @@ def test_wrong_use_is_told_in_words(clap: CLAP, tokenizer_file: Path) -> None:
         (lambda: clap.similarity(np.zeros((1, 3)), np.zeros((1, 4))), "3 and 4"),
         (lambda: small_clap(tokenizer_file, fusion=None).encode_audio(wave, long="fusion"), "without fusion"),
         (lambda: CLAP.from_config(small_config(), device="tpu"), "not a device"),
-        (lambda: CLAPConfig(audio=PANN_SMALL, fusion="aff_1d"), "'pann' takes"),
+        (lambda: CLAPConfig(audio=MOBILENET_SMALL, fusion="aff_1d"), "'mobilenet' takes"),
     ):
         with pytest.raises(UsageError, match=words):
             call()

@@ -171,6 +171,8 @@ def test_help_version_models_and_doctor(place: Path) -> None:
     assert "search" in run(place).stdout
     assert run(place, "--version").stdout.strip()[0].isdigit()
     names = [row["name"] for row in rows(run(place, "models", "--json"))]
+    assert rows(run(place, "models", "--for", "birds", "--json"))[0]["trained_on"].startswith("AnimalSpeak")
+    assert "the first was trained on music above all" in run(place, "models", "--for", "music").stdout
     assert names[:2] == ["mini", "laion/clap-htsat-fused"]
     report = rows(run(place, "doctor", "--json"))[0]
     assert report["findings"] == []

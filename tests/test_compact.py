@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from models_for_tests import WORDS, small_config, text_config
+from models_for_tests import TEXT_KINDS, WORDS, small_config, text_config
 
 from openclap import CLAP
 from openclap.checkpoints import compact
@@ -29,7 +29,7 @@ def made(kind: str, tokenizer: Path, folder: Path) -> CLAP:
     return CLAP.from_pretrained(folder)
 
 
-@pytest.mark.parametrize("kind", TEXT)
+@pytest.mark.parametrize("kind", TEXT_KINDS)
 def test_every_text_tower_is_stored_in_a_quarter(kind: str, tokenizer_file: Path, tmp_path: Path) -> None:
     """Once a table of words alone could be: a transformer was refused."""
     whole = made(kind, tokenizer_file, tmp_path / "whole")

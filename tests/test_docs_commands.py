@@ -167,14 +167,15 @@ def test_every_folder_outside_has_its_row() -> None:
 
 def test_models_have_the_facts_of_the_presets() -> None:
     page = read(DOCS / "models.md")
-    for row in (line.split("|") for line in page.splitlines() if line.startswith("| `") and line.count("|") == 6):
-        name = re.findall(r"`([^`]+)`", row[1])[0]
-        preset = next(preset for preset in PRESETS if preset.name == name)
-        assert preset.licence == row[3].strip()
-        if preset.esc50 is not None and preset.repo == preset.name:
-            assert f"{preset.megabytes} MB" in row[4]
-            assert float(row[5].strip(" %")) == pytest.approx(preset.esc50, abs=0.051)
-    for name in re.findall(r"`([\w./-]+\.pt|laion/[\w-]+)`", page):
+    rows = [line for line in page.splitlines() if line.startswith("| `") and line.count("|") == 10]
+    for row, preset in zip(rows, PRESETS, strict=True):
+        size = f"{preset.megabytes} MB" if preset.megabytes else "–"
+        score = "" if preset.esc50 is None else f"{preset.esc50:.1f} % ({preset.source})"
+        assert row == (
+            f"| `{preset.name}` | {preset.note or preset.what} | {preset.licence} | {size} | {preset.parameters:.0f} M"
+            f" | {preset.rate / 1000:g} kHz, {preset.clip:g} s | {preset.languages} | {preset.trained_on} | {score} |"
+        )
+    for name in re.findall(r"`([\w./-]+_[\w./-]+\.pt|(?:laion|microsoft|davidrrobinson)/[\w-]+)`", page):
         assert any(preset.name == name for preset in PRESETS), name
 
 

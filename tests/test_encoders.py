@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from models_for_tests import WORDS, small_clap, small_config, text_config
+from models_for_tests import AUDIO_KINDS, TEXT_KINDS, WORDS, small_clap, small_config, text_config
 from safetensors.numpy import load_file, save_file
 from test_docs import blocks
 from test_train import edit, place  # noqa: F401  (a fixture)
@@ -31,7 +31,7 @@ CLASSES = {encoder.config.__name__ for encoder in (*AUDIO.values(), *TEXT.values
 # what only some formats know is asked there: transformers has a class for one encoder of each
 ALLOWED = {"checkpoints/huggingface.py"}
 OWNERS = {"audio", "text", "config"}  # of whose kind nothing else may ask; within a configuration, of its own
-PARTS = ("module", "weights", "graph", "numpy", "embed_tokens", "smaller", "units")
+PARTS = ("module", "weights", "graph", "numpy", "embed_tokens", "graph_mask", "smaller", "units")
 GUIDE = Path(__file__).parent.parent / "docs" / "encoders.md"
 
 
@@ -46,7 +46,7 @@ def test_every_part_of_an_encoder_is_there(kind: str) -> None:
     assert (encoder.smaller is None) == (encoder.units is None)
 
 
-@pytest.mark.parametrize("kind", AUDIO)
+@pytest.mark.parametrize("kind", AUDIO_KINDS)
 def test_an_encoder_tells_what_it_is(kind: str) -> None:
     config = AUDIO[kind].config()
     config.check(FrontEnd())
@@ -58,7 +58,7 @@ def test_an_encoder_tells_what_it_is(kind: str) -> None:
     assert "width" not in config.facts()
 
 
-@pytest.mark.parametrize("kind", TEXT)
+@pytest.mark.parametrize("kind", TEXT_KINDS)
 def test_a_text_encoder_tells_what_it_is(kind: str) -> None:
     """The tokenizer, the fingerprint and `max_tokens` read these, and ask for no kind."""
     config = WORDS if kind == "words" else text_config(kind)
@@ -71,25 +71,25 @@ def test_a_text_encoder_tells_what_it_is(kind: str) -> None:
     assert "width" not in config.facts()
 
 
-@pytest.mark.parametrize("kind", TEXT)
+@pytest.mark.parametrize("kind", TEXT_KINDS)
 def test_a_graph_of_texts_has_its_input(kind: str) -> None:
     """A query of words must not import OpenVINO to learn that there is nothing to compile."""
     assert (TEXT[kind].graph is None) == (TEXT[kind].embed_tokens is None)
 
 
-@pytest.mark.parametrize("kind", ["gpt2", None, ["bert"]])
+@pytest.mark.parametrize("kind", ["gpt4", None, ["bert"]])
 def test_an_unknown_text_encoder_is_refused_by_name(kind: object) -> None:
     """Whatever was neither a table of words nor CLIP was a RoBERTa in one file, and a BERT in the next."""
     data = small_config().to_dict()
     data["text"]["kind"] = kind
     with pytest.raises(
         BadCheckpoint,
-        match=r"made with the text encoder .*, which is neither openclap's own \(roberta, bert, clip, sbert, words\)",
+        match=r"made with the text encoder .*, which is neither openclap's own \(roberta, bert, clip, sbert, gpt2, words\)",
     ):
         CLAPConfig.from_dict(data)
     if isinstance(kind, str):
         with pytest.raises(
-            UsageError, match="'gpt2' is not a transformer for text; choose one of roberta, bert, clip, sbert"
+            UsageError, match="'gpt4' is not a transformer for text; choose one of roberta, bert, clip, sbert, gpt2"
         ):
             CLAPConfig(text=TextConfig(kind=kind))  # type: ignore[arg-type]
 
@@ -144,7 +144,7 @@ def _among_all(node: ast.Compare) -> bool:
         ("checkpoint.config.text.kind == 'clip'", True),
         ("config.text.kind in ('bert', 'clip')", True),
         ("self.kind == 'roberta'", True),
-        ("self.kind not in FIRST_POSITION", False),
+        ("self.kind not in READINGS", False),
         ("unit.kind == 'heads'", False),
     ],
 )

@@ -9,16 +9,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 from models_for_tests import small_clap
+from msclap_for_tests import released_file
 from test_huggingface import save_theirs
 
 from openclap import CLAP
 from openclap.checkpoints import health, locate
 from openclap.checkpoints.health import examine_checkpoint
 from openclap.checkpoints.load import Checkpoint
-from openclap.checkpoints.presets import KNOWN_BAD, PRESETS, find_preset
+from openclap.checkpoints.presets import ADVICE, KNOWN_BAD, PRESETS, advise, find_preset
 from openclap.checkpoints.weights import Weights, concatenate, entries_from_arrays, read_safetensors, split_part
 from openclap.config import CLAPConfig, FrontEnd, PANNConfig, WordsConfig
-from openclap.errors import BadCheckpoint, ModelNotHere, ModelWarning, UnknownModel
+from openclap.errors import BadCheckpoint, ModelNotHere, ModelWarning, UnknownModel, UsageError
 from openclap.models.clap import CLAPModel
 
 
@@ -65,6 +66,26 @@ def test_a_model_in_the_hubs_cache_is_loaded_without_a_network(hub: Path) -> Non
     assert not locate.is_available(preset)
 
 
+@pytest.mark.filterwarnings("ignore:.*nearly the same vector:openclap.errors.ModelWarning")
+def test_a_file_of_the_hub_finds_its_tokenizer_in_another_repository(hub: Path) -> None:
+    for repo in ("microsoft/msclap", "openai-community/gpt2"):
+        folder = hub / f"models--{repo.replace('/', '--')}"
+        (folder / "snapshots" / "abc").mkdir(parents=True)
+        (folder / "refs").mkdir()
+        (folder / "refs" / "main").write_text("abc")
+    snapshot = hub / "models--microsoft--msclap" / "snapshots" / "abc"
+    released_file(snapshot / "CLAP_weights_2023.pth", "2023")
+    beside = hub / "models--openai-community--gpt2" / "snapshots" / "abc" / "tokenizer.json"
+    (snapshot / "tokenizer.json").rename(beside)
+    clap = CLAP.from_pretrained("microsoft/msclap-2023")
+    assert (clap.name, clap.config.licence) == ("microsoft/msclap-2023", "MS-PL")
+    assert clap.checkpoint.tokenizer_file == beside
+    assert clap.encode_text("rain").shape == (1, 48)
+    assert locate.pull("microsoft/msclap-2023") == snapshot / "CLAP_weights_2023.pth"  # nothing is fetched
+    with pytest.raises(ModelNotHere, match="microsoft/msclap-2022"):
+        locate.locate("microsoft/msclap-2022", fetch=False)
+
+
 def test_a_known_bad_copy_is_named_with_what_to_use_instead(hub: Path) -> None:
     put(hub, "laion/larger_clap_music")
     with pytest.warns(ModelWarning, match=r"known to be broken; use music_audioset_epoch_15_esc_90\.14\.pt"):
@@ -94,6 +115,17 @@ def test_presets_are_one_clean_table() -> None:
     assert len(names) == len(set(names))
     assert set(KNOWN_BAD) | set(KNOWN_BAD.values()) <= set(names)
     assert all(preset.licence and (preset.repo is None) == (preset.megabytes == 0) for preset in PRESETS)
+
+
+def test_each_purpose_has_models_that_can_be_loaded() -> None:
+    for purpose, (names, why) in ADVICE.items():
+        presets, reason = advise(purpose)
+        assert tuple(preset.name for preset in presets) == names
+        assert not any(preset.note for preset in presets)  # no broken copy
+        assert reason == why
+    assert advise("birds")[0][0].name == "davidrrobinson/BioLingual"
+    with pytest.raises(UsageError, match="'fish' is no purpose; choose one of effects, music, speech, birds"):
+        advise("fish")
 
 
 def test_what_is_not_here_says_how_to_get_it(hub: Path) -> None:

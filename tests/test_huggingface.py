@@ -168,3 +168,34 @@ def test_a_page_that_was_saved_as_weights_is_no_unsafe_pickle(tmp_path: Path) ->
     with pytest.raises(BadCheckpoint, match="not a torch file") as caught:
         read_huggingface(tmp_path, {"model_type": "clap"})
     assert not isinstance(caught.value, UnsafeCheckpoint)
+
+
+# -- one tower ------------------------------------------------------------------------------------------
+
+
+def test_folders_of_one_tower_embed_what_they_can_and_say_so(tmp_path: Path) -> None:
+    """ClapTextModelWithProjection and ClapAudioModelWithProjection were refused as "not a CLAP"."""
+    model = save_theirs(tmp_path / "both", fused=True, small=True)
+    both = CLAP.from_pretrained(tmp_path / "both")
+    towers = {"text": transformers.ClapTextModelWithProjection, "audio": transformers.ClapAudioModelWithProjection}
+    for part, tower in towers.items():
+        one = tower(getattr(model.config, f"{part}_config")).eval()
+        own = {name: value for name, value in model.state_dict().items() if name.startswith(part)}
+        one.load_state_dict(own, strict=True)
+        one.save_pretrained(tmp_path / part)
+        extractor(True).save_pretrained(tmp_path / part)
+        write_tokenizer(tmp_path / part / "tokenizer.json")
+    sound = (long_wave(12), 48_000)
+    reads, hears = (CLAP.from_pretrained(tmp_path / part) for part in towers)
+    assert np.array_equal(reads.encode_text(["a dog", "rain"]), both.encode_text(["a dog", "rain"]))
+    assert np.abs(hears.encode_audio(sound) - both.encode_audio(sound)).max() < 1e-6
+    with pytest.raises(UsageError, match="text is a text tower alone, it embeds no sounds; load the whole model"):
+        reads.encode_audio(sound)
+    with pytest.raises(UsageError, match="audio is an audio tower alone, it embeds no texts; load the whole model"):
+        hears.classify(sound, ["a dog", "rain"])
+    hears.save_pretrained(tmp_path / "again")
+    again = CLAP.from_pretrained(tmp_path / "again", backend="torch")
+    assert again.fingerprint == hears.fingerprint
+    assert np.abs(again.encode_audio(sound) - hears.encode_audio(sound)).max() < 1e-5
+    with pytest.raises(UsageError, match="has no class in transformers"):
+        hears.export_transformers(tmp_path / "theirs")

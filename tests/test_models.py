@@ -389,7 +389,7 @@ def test_htsat_is_transformers_clap_audio_model(fusion: Fusion | None) -> None:
 # -- text towers ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", ["roberta", "bert", "clip", "sbert"])
+@pytest.mark.parametrize("kind", ["roberta", "bert", "clip", "sbert", "gpt2"])
 def test_text_transformers(kind: str) -> None:
     preset = TextConfig.preset(kind)
     ends: dict[str, Any] = {"begin_id": 58, "end_id": 59} if kind == "clip" else {"begin_id": 3, "end_id": 2}
@@ -409,7 +409,7 @@ def test_text_transformers(kind: str) -> None:
     if kind == "sbert":
         expected = torch.stack([every[0, :4].mean(0), every[1].mean(0)])
     else:
-        expected = every[[0, 1], [3, 6]] if kind == "clip" else states.pooler_output
+        expected = every[[0, 1], [3, 6]] if kind in ("clip", "gpt2") else states.pooler_output
     assert torch.allclose(got, expected, rtol=0, atol=0 if kind != "sbert" else 1e-6)
     assert (got[0] - got[1]).abs().max() > 1e-3
 

@@ -67,6 +67,8 @@ def examine_installation(model: str) -> dict[str, Any]:
 def _describe_front_end(config: CLAPConfig) -> str:
     front = config.front_end
     bank = f"{front.mel_scale} scale, {front.mel_norm or 'no'} norm"
+    if front.mel_rate is not None:
+        bank += f", made for {front.mel_rate} Hz"
     return (
         f"{front.sampling_rate} Hz, clips of {front.clip_seconds:g} s, {front.mel_bins} mels of"
         f" {front.f_min:g}-{front.f_max:g} Hz ({bank})"

@@ -132,7 +132,7 @@ def mel_bank(front_end: FrontEnd) -> npt.NDArray[np.float32]:
     to_mel, to_hz = (_htk_mel, _htk_hz) if front_end.mel_scale == "htk" else (_slaney_mel, _slaney_hz)
     low, high = to_mel(np.array([front_end.f_min, front_end.f_max]))
     corners = to_hz(np.linspace(low, high, front_end.mel_bins + 2))  # Hz
-    bins = np.linspace(0, front_end.sampling_rate / 2, front_end.n_fft // 2 + 1)[:, None]  # Hz
+    bins = np.linspace(0, front_end.bank_rate / 2, front_end.n_fft // 2 + 1)[:, None]  # Hz
     widths = np.diff(corners)
     rising = (bins - corners[:-2]) / widths[:-1]
     falling = (corners[2:] - bins) / widths[1:]

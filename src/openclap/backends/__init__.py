@@ -133,14 +133,9 @@ def require_torch(why: str) -> None:
 
 def why_no_graph(config: CLAPConfig) -> str | None:
     """The reason why only torch runs this model; None where OpenVINO runs it too."""
-    if AUDIO[config.audio.kind].graph is None:
+    if AUDIO[config.audio.kind].graph is None and not config.audio.is_missing:
         return f"its {config.audio.kind} audio tower has no graph"
-    reason = numpy_text.why_unsupported(config.text)
-    if reason is not None:
-        return reason
-    if config.fusion is not None and config.fusion.endswith("_1d"):
-        return f"its {config.fusion} fusion has no graph"
-    return None
+    return numpy_text.why_unsupported(config.text)
 
 
 def native_halves() -> tuple[str, ...]:

@@ -17,18 +17,19 @@ from openclap.config import ACTIVATIONS, TEXT, AnyTextConfig, CLAPConfig, TextCo
 from openclap.normalization import normalize_rows
 from openclap.scores import logistic, softmax
 
-__all__ = ["encode", "why_unsupported"]
+__all__ = ["ACTIVATION_FUNCTIONS", "MASKED", "Ids", "Vectors", "encode", "layer_norm", "linear", "why_unsupported"]
 
 Vectors = npt.NDArray[np.float32]
 Ids = npt.NDArray[np.int64]
 PREFIX = "text.tower."
 ROW_MULTIPLE = 8  # matrix products are slower where their rows are no multiple of this
 MASKED = np.float32(-1e9)
+PROJECTION_EPS = 1e-5
 
 
 def why_unsupported(text: AnyTextConfig) -> str | None:
     """The reason why only torch runs this tower; None where numpy runs it too."""
-    if TEXT[text.kind].numpy is None:
+    if TEXT[text.kind].numpy is None and not text.is_missing:
         return f"its {text.kind} text tower has no graph"
     unknown = [name for name in text.activations if name not in ACTIVATIONS]
     return f"its text tower's {unknown[0]} has no graph" if unknown else None
@@ -37,9 +38,16 @@ def why_unsupported(text: AnyTextConfig) -> str | None:
 def encode(config: CLAPConfig, weights: Weights, ids: Ids, mask: Ids) -> Vectors:
     """Token ids and mask (B, L) → (B, E) unit rows."""
     x = TEXT[config.text.kind].load("numpy")(config.text, weights, ids, mask)
-    return normalize_rows(
-        _linear(weights, np.maximum(_linear(weights, x, "text_projection.0"), 0), "text_projection.2")
-    )
+    return normalize_rows(_project(config, weights, x))
+
+
+def _project(config: CLAPConfig, weights: Weights, x: Vectors) -> Vectors:
+    """The projection (B, D) → (B, E)."""
+    first = linear(weights, x, "text_projection.0")
+    if config.projection == "residual":
+        first = first + linear(weights, _gelu(first), "text_projection.2")
+        return layer_norm(weights, first, "text_projection.4", PROJECTION_EPS)
+    return linear(weights, np.maximum(first, 0), "text_projection.2")
 
 
 def embed_roberta_tokens(text: TextConfig, weights: Weights, ids: Ids) -> Vectors:
@@ -70,11 +78,11 @@ def words(text: WordsConfig, weights: Weights, ids: Ids, mask: Ids) -> Vectors:
 
 
 def roberta(text: TextConfig, weights: Weights, ids: Ids, mask: Ids) -> Vectors:
-    return _pool(weights, _states(text, weights, embed_roberta_tokens(text, weights, ids), mask))
+    return _pool(text, weights, _states(text, weights, embed_roberta_tokens(text, weights, ids), mask))
 
 
 def bert(text: TextConfig, weights: Weights, ids: Ids, mask: Ids) -> Vectors:
-    return _pool(weights, _states(text, weights, embed_bert_tokens(text, weights, ids), mask))
+    return _pool(text, weights, _states(text, weights, embed_bert_tokens(text, weights, ids), mask))
 
 
 def sbert(text: TextConfig, weights: Weights, ids: Ids, mask: Ids) -> Vectors:
@@ -84,9 +92,11 @@ def sbert(text: TextConfig, weights: Weights, ids: Ids, mask: Ids) -> Vectors:
     return mean
 
 
-def _pool(weights: Weights, states: Vectors) -> Vectors:
-    """The pooler's output (B, D)."""
-    pooled: Vectors = np.tanh(_linear(weights, states[:, 0], f"{PREFIX}pooler.dense"))
+def _pool(text: TextConfig, weights: Weights, states: Vectors) -> Vectors:
+    """The pooler's output, or the state of the first token (B, D)."""
+    if not text.pooler:
+        return states[:, 0]
+    pooled: Vectors = np.tanh(linear(weights, states[:, 0], f"{PREFIX}pooler.dense"))
     return pooled
 
 
@@ -94,15 +104,15 @@ def _states(text: TextConfig, weights: Weights, x: Vectors, mask: Ids) -> Vector
     """Run the layers of a BERT over token vectors (B, L, D) → states (B, L, D)."""
     eps, activate = text.layer_norm_eps, ACTIVATION_FUNCTIONS[ACTIVATIONS[text.activation]]
     bias = np.where(mask > 0, np.float32(0), MASKED)[:, None, None]
-    x = _layer_norm(weights, x, f"{PREFIX}embeddings.LayerNorm", eps)
+    x = layer_norm(weights, x, f"{PREFIX}embeddings.LayerNorm", eps)
     for layer in range(text.layers):
         name = f"{PREFIX}encoder.layer.{layer}"
         attended = _attention(text, weights, x, f"{name}.attention.self", bias)
-        attended = _linear(weights, attended, f"{name}.attention.output.dense")
-        x = _layer_norm(weights, x + attended, f"{name}.attention.output.LayerNorm", eps)
-        hidden = activate(_linear(weights, x, f"{name}.intermediate.dense"))
-        hidden = _linear(weights, hidden, f"{name}.output.dense")
-        x = _layer_norm(weights, x + hidden, f"{name}.output.LayerNorm", eps)
+        attended = linear(weights, attended, f"{name}.attention.output.dense")
+        x = layer_norm(weights, x + attended, f"{name}.attention.output.LayerNorm", eps)
+        hidden = activate(linear(weights, x, f"{name}.intermediate.dense"))
+        hidden = linear(weights, hidden, f"{name}.output.dense")
+        x = layer_norm(weights, x + hidden, f"{name}.output.LayerNorm", eps)
     return x
 
 
@@ -110,7 +120,7 @@ def _attention(text: TextConfig, weights: Weights, x: Vectors, name: str, bias: 
     batch, length, _ = x.shape
 
     def heads(which: str) -> Vectors:
-        y = _linear(weights, x, f"{name}.{which}").reshape(batch, length, text.heads, -1)
+        y = linear(weights, x, f"{name}.{which}").reshape(batch, length, text.heads, -1)
         return y.transpose(0, 2, 1, 3)  # (B, H, L, D / H)
 
     scores = heads("query") @ heads("key").swapaxes(-1, -2) * np.float32(text.head_size**-0.5) + bias
@@ -118,16 +128,19 @@ def _attention(text: TextConfig, weights: Weights, x: Vectors, name: str, bias: 
     return mixed
 
 
-def _linear(weights: Weights, x: Vectors, name: str) -> Vectors:
+def linear(weights: Weights, x: Vectors, name: str) -> Vectors:
     """A linear layer (…, D) → (…, D'). The weight, read once, is the left factor; rows are padded for speed."""
     rows = x.reshape(-1, x.shape[-1])
     padded = np.pad(rows, ((0, -len(rows) % ROW_MULTIPLE), (0, 0)))
-    product = (weights[f"{name}.weight"] @ padded.T).T[: len(rows)] + weights[f"{name}.bias"]
+    product = (weights[f"{name}.weight"] @ padded.T).T[: len(rows)]
+    if f"{name}.bias" in weights:
+        product = product + weights[f"{name}.bias"]
     shaped: Vectors = product.reshape(*x.shape[:-1], -1)
     return shaped
 
 
-def _layer_norm(weights: Weights, x: Vectors, name: str, eps: float) -> Vectors:
+def layer_norm(weights: Weights, x: Vectors, name: str, eps: float) -> Vectors:
+    """A layer norm over the last axis."""
     x = x - x.mean(-1, keepdims=True)
     x = x / np.sqrt((x * x).mean(-1, keepdims=True) + np.float32(eps))
     normal: Vectors = x * weights[f"{name}.weight"] + weights[f"{name}.bias"]

@@ -136,7 +136,7 @@ class OpenVINOBackend:
     def encode_text(self, ids: npt.NDArray[np.int64], mask: npt.NDArray[np.int64]) -> Vectors:
         """Token ids and mask (B, L) → (B, E) unit rows."""
         text = self._config.text
-        embed_tokens = TEXT[text.kind].load("embed_tokens")
+        embed_tokens, graph_mask = (TEXT[text.kind].load(part) for part in ("embed_tokens", "graph_mask"))
         if embed_tokens is None:
             return numpy_text.encode(self._config, self.weights, ids, mask)
         with self._lock:
@@ -145,11 +145,14 @@ class OpenVINOBackend:
                 return numpy_text.encode(self._config, self.weights, ids, mask)
             if self._text is None:
                 self._text = self._compile(self._text_graph)
-            return self._run(self._text, [embed_tokens(text, self.weights, ids), mask.astype(np.float32)])
+            second = mask.astype(np.float32) if graph_mask is None else graph_mask(text, ids, mask)
+            return self._run(self._text, [embed_tokens(text, self.weights, ids), second])
 
     def _has_short_graph(self) -> bool:
         """Whether short clips have a graph of their own; in int8 all clips have one, as it was calibrated."""
-        return self._config.fusion is not None and not self._int8 and self._encoder.short_graph
+        # a channel map has no part of its own that short clips could do without
+        fusion = self._config.fusion
+        return fusion not in (None, "channel_map") and not self._int8 and self._encoder.short_graph
 
     def _audio_graph(self, *, fused: bool = True) -> Any:
         from openclap.backends.graphs.ops import Graph

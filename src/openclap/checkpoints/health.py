@@ -119,6 +119,8 @@ def _facts(config: CLAPConfig) -> dict[str, Any]:
     front, audio, text = config.front_end, config.audio, config.text
     facts: dict[str, Any] = {name: getattr(front, name) for name in FRONT_END_FIELDS}
     facts |= {"fusion": config.fusion, "audio": audio.kind, "text": text.kind}
+    if front.mel_rate is not None:
+        facts["mel_rate"] = front.mel_rate
     return facts | audio.facts() | text.facts()
 
 

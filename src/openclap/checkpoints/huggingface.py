@@ -1,5 +1,6 @@
 """Folders of transformers' ClapModel: read, and written so that transformers gives the same embeddings.
 
+Those of ClapAudioModelWithProjection and ClapTextModelWithProjection are read, too: they have one tower.
 One table of names serves both directions. Reference: transformers/models/clap (5.23) for every name and default.
 """
 
@@ -11,12 +12,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from openclap.checkpoints.huggingface_config import read_config
+import numpy as np
+
+from openclap.checkpoints.huggingface_config import ONE_TOWER, read_config
 from openclap.checkpoints.native import read_json
 from openclap.checkpoints.tokenizer import load_fast_tokenizer
 from openclap.checkpoints.torch_files import entries_from_tensors, load_tensors
 from openclap.checkpoints.weight_shapes import COUNTER
-from openclap.checkpoints.weights import Entry, Weights, concatenate, read_safetensors, split_part
+from openclap.checkpoints.weights import (
+    Entry,
+    Weights,
+    concatenate,
+    entries_from_arrays,
+    read_safetensors,
+    split_part,
+)
 from openclap.config import CLAPConfig, HTSATConfig, TextConfig
 from openclap.errors import BadCheckpoint, MissingExtra, ModelWarning, UsageError
 from openclap.warn_caller import warn_caller
@@ -71,6 +81,7 @@ UNUSED = re.compile(
     r"logit_scale_t$|.*\.relative_position_index$|text_model\.embeddings\.(position_ids|token_type_ids)$"
 )
 QKV = ("query", "key", "value")
+MODEL_TYPES = ("clap", *ONE_TOWER)
 
 
 def read_huggingface(
@@ -87,13 +98,16 @@ def read_huggingface(
     UnsafeCheckpoint
         A .bin file that holds more than tensors.
     """
-    if config.get("model_type") != "clap":
+    if config.get("model_type") not in MODEL_TYPES:
         raise BadCheckpoint(
             f"{folder}: a {config.get('model_type', 'nameless')} model, not a CLAP; give a folder with a ClapModel"
         )
     name = _name(folder, config)
     read, notes = read_config(folder, config, name=name, licence="Apache-2.0" if "laion" in name else "unknown")
-    return read, _rename(_weights(folder) if file is None else _read_weights_file(file)), notes
+    weights = _rename(_weights(folder) if file is None else _read_weights_file(file))
+    if read.missing_tower() is not None:  # the scale is between two towers
+        weights |= entries_from_arrays({"logit_scale": np.zeros((), np.float32)})
+    return read, weights, notes
 
 
 def _name(folder: Path, config: Mapping[str, Any]) -> str:
@@ -180,7 +194,9 @@ def export_huggingface(
         isinstance(audio, HTSATConfig)
         and isinstance(text, TextConfig)
         and text.kind == "roberta"
+        and text.pooler
         and config.fusion in (None, "aff_2d")
+        and config.projection == "mlp"
     ):
         raise UsageError(
             f"{config.name} ({audio.kind} + {text.kind}, fusion {config.fusion}) has no class in transformers; HTSAT +"
@@ -188,7 +204,8 @@ def export_huggingface(
         )
     bank = ("slaney", "slaney") if config.fusion is None else ("htk", None)
     whole = front.clip_seconds == round(front.clip_seconds)
-    if (front.mel_scale, front.mel_norm) != bank or front.dynamic_range is not None or not whole:
+    is_odd = front.dynamic_range is not None or front.mel_rate is not None
+    if (front.mel_scale, front.mel_norm) != bank or is_odd or not whole:
         raise UsageError(
             f"{config.name}: transformers ties the mel bank to the fusion (fused: htk, unfused: slaney); and counts"
             " clips in whole seconds; this front end cannot be exported"

@@ -19,7 +19,7 @@ from openclap.checkpoints.native import read_json
 from openclap.config import ACTIVATIONS, CLAPConfig
 from openclap.errors import BadCheckpoint
 
-__all__ = ["FIELDS", "Fields", "read_config"]
+__all__ = ["FIELDS", "ONE_TOWER", "Fields", "read_config"]
 
 
 @dataclass(frozen=True)
@@ -154,6 +154,8 @@ FIELDS = {
     ),
 }
 
+ONE_TOWER = {"clap_audio_model": "audio_config", "clap_text_model": "text_config"}  # model_type → its part of "clap"
+
 LAION_DEFAULTS = {"frequency_min": 50, "frequency_max": 14_000}  # Hz, of all released models
 
 
@@ -166,11 +168,14 @@ def read_config(folder: Path, config: Mapping[str, Any], *, name: str, licence: 
         A field has a value that openclap does not know, or that is impossible; the message names both.
     """
     where = str(folder)
+    only = ONE_TOWER.get(str(config.get("model_type")))
+    if only is not None:
+        config = {**config, only: config}
     audio, text = (_read_part(config, part, where) for part in ("audio_config", "text_config"))
     top_level = FIELDS["config"].read(config, f"{where}: config.json")
     fused = bool(audio["enable_fusion"])
     front, notes = _front_end(folder, fused=fused, mel_bins=audio["num_mel_bins"])
-    data = {
+    data: dict[str, Any] = {
         "audio": {
             "kind": "htsat",
             "width": audio["patch_embeds_hidden_size"],
@@ -209,6 +214,11 @@ def read_config(folder: Path, config: Mapping[str, Any], *, name: str, licence: 
         "name": name,
         "licence": licence,
     }
+    if only == "audio_config":
+        data["text"] = {"kind": "none"}
+    if only == "text_config":  # nothing is heard: what the front end would be does not matter
+        data |= {"audio": {"kind": "none"}, "front_end": {}, "fusion": None}
+        notes = []
     try:
         return CLAPConfig.from_dict(data), notes
     except BadCheckpoint as error:

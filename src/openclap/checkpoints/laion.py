@@ -1,4 +1,4 @@
-"""LAION's `.pt` files: opened safely, their architecture inferred from shapes, their weights renamed.
+"""The weights of LAION's `.pt` files: their architecture is inferred from shapes, and they are renamed.
 
 Reference: LAION-AI/CLAP. A released file holds {"epoch", "name", "state_dict", "optimizer"} and no
 configuration: only the names and shapes of its weights show what the model is.
@@ -7,18 +7,27 @@ configuration: only the names and shapes of its weights show what the model is.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 from typing import Protocol, TypeAlias
 
-from openclap.checkpoints.presets import find_preset
-from openclap.checkpoints.torch_files import entries_from_tensors, load_tensors
 from openclap.checkpoints.weights import Entry, split_part
-from openclap.config import AudioConfig, CLAPConfig, FrontEnd, Fusion, HTSATConfig, PANNConfig, TextConfig
+from openclap.config import CLAPConfig, FrontEnd, Fusion, HTSATConfig, PANNConfig, TextConfig
 from openclap.errors import BadCheckpoint, UsageError
 
-__all__ = ["infer_config", "read_laion", "rename_weights"]
+__all__ = [
+    "HasShape",
+    "Rule",
+    "apply_rules",
+    "infer_bert",
+    "infer_config",
+    "infer_htsat",
+    "infer_pann",
+    "named_faults",
+    "read_laion",
+    "rename_weights",
+]
 
 Rule: TypeAlias = tuple[str, str | Callable[[re.Match[str]], str]]
 
@@ -33,9 +42,6 @@ UNUSED = re.compile(
     """,
     re.VERBOSE,
 )
-
-
-PREFIX = re.compile(r"^((module|_orig_mod)\.)+")  # of DistributedDataParallel and torch.compile
 
 
 class HasShape(Protocol):
@@ -95,34 +101,15 @@ RULES: tuple[Rule, ...] = (
 COMPILED_RULES = [(re.compile(pattern), new) for pattern, new in RULES]
 
 
-def read_laion(path: Path) -> tuple[CLAPConfig, dict[str, Entry]]:
-    """Read a `.pt` file → its configuration and all weights by openclap's names. Needs torch.
+def read_laion(weights: Mapping[str, Entry], where: str) -> tuple[CLAPConfig, dict[str, Entry]]:
+    """Weights by LAION's names (without `module.`) → configuration, and all weights by openclap's names.
 
     Raises
     ------
-    UnsafeCheckpoint
-        The pickle holds more than tensors and plain values; nothing in it was executed.
     BadCheckpoint
-        It is no torch file, is cut short, or does not hold the weights of a CLAP.
-    MissingExtra
-        torch is not installed.
+        They are not those of a complete CLAP.
     """
-    envelope = load_tensors(path)
-    state = envelope.get("state_dict", envelope)
-    if not isinstance(state, Mapping):
-        raise BadCheckpoint(f"{path}: state_dict is a {type(state).__name__}; a dictionary of weights is expected")
-    weights = entries_from_tensors({PREFIX.sub("", str(key)): value for key, value in state.items()})
-    if not any(key.startswith("audio_branch.") for key in weights):
-        found = ", ".join(list(weights)[:3]) or "none"
-        raise BadCheckpoint(f"{path}: no weights of a LAION CLAP in it (found {found}); give a .pt of LAION-AI/CLAP")
-    config = replace(infer_config(weights, str(path)), name=path.stem, licence=_licence(path.stem))
-    return config, rename_weights(weights)
-
-
-def _licence(stem: str) -> str:
-    """The licence of a released file (huggingface `lukewys/laion_clap`), which is not in the file itself."""
-    preset = find_preset(f"{stem}.pt")
-    return preset.licence if preset is not None else "unknown"
+    return infer_config(weights, where), rename_weights(weights)
 
 
 def rename_weights(weights: Mapping[str, Entry]) -> dict[str, Entry]:
@@ -134,15 +121,20 @@ def rename_weights(weights: Mapping[str, Entry]) -> dict[str, Entry]:
     for key, entry in weights.items():
         if UNUSED.match(key):
             continue
-        new = key
-        for pattern, name in COMPILED_RULES:
-            new = pattern.sub(name, new, count=1)
+        new = apply_rules(key, COMPILED_RULES)
         if ".self_attn.in_proj." in new:
             for index, which in enumerate("qkv"):
                 ours[new.replace(".in_proj.", f".{which}_proj.")] = split_part(entry, index, 3)
         else:
             ours[new] = entry
     return ours
+
+
+def apply_rules(name: str, rules: Iterable[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]]) -> str:
+    """A name after all rules that match it, in their order."""
+    for pattern, new in rules:
+        name = pattern.sub(new, name, count=1)
+    return name
 
 
 def infer_config(weights: Mapping[str, HasShape], where: str = "this state dict") -> CLAPConfig:
@@ -155,21 +147,28 @@ def infer_config(weights: Mapping[str, HasShape], where: str = "this state dict"
     BadCheckpoint
         A weight that shows the architecture is missing, or openclap cannot combine these towers and fusion.
     """
-    try:
+    with named_faults(where):
         fusion = _fusion(weights)
         htk = FrontEnd(mel_scale="htk", mel_norm=None, quantise="int16")
         return CLAPConfig(
-            audio=_pann(weights) if "audio_branch.conv_block1.conv1.weight" in weights else _htsat(weights),
+            audio=infer_pann(weights) if "audio_branch.conv_block1.conv1.weight" in weights else infer_htsat(weights),
             text=_text(weights),
             front_end=replace(htk, mel_scale="slaney", mel_norm="slaney") if fusion is None else htk,
             fusion=fusion,
             embedding=weights["audio_projection.2.weight"].shape[0],
             name="laion",
         )
+
+
+@contextmanager
+def named_faults(where: str) -> Iterator[None]:
+    """Raise BadCheckpoint where a weight is missing that shows the architecture, or where no such model can be."""
+    try:
+        yield
     except KeyError as error:
         raise BadCheckpoint(
             f"{where}: weight {error} is missing, so the architecture cannot be told; give a complete CLAP "
-            "with HTSAT or PANN and RoBERTa, BERT or CLIP's text transformer"
+            "with HTSAT or PANN and RoBERTa, BERT, GPT-2 or CLIP's text transformer"
         ) from error
     except UsageError as error:
         raise BadCheckpoint(f"{where}: a model that openclap cannot build: {error}") from error
@@ -190,7 +189,8 @@ def _count(names: Iterable[str], pattern: str) -> int:
     return 1 + max((int(m[1]) for m in map(found.match, names) if m), default=-1)
 
 
-def _htsat(weights: Mapping[str, HasShape]) -> AudioConfig:
+def infer_htsat(weights: Mapping[str, HasShape]) -> HTSATConfig:
+    """The HTSAT of a state dict in LAION's names."""
     stages = _count(weights, r"audio_branch\.layers\.(\d+)\.")
     table = "audio_branch.layers.{}.blocks.0.attn.relative_position_bias_table"
     positions = weights[table.format(0)].shape[0]  # (2 * window - 1)²
@@ -204,15 +204,18 @@ def _htsat(weights: Mapping[str, HasShape]) -> AudioConfig:
     )
 
 
-def _pann(weights: Mapping[str, HasShape]) -> AudioConfig:
+def infer_pann(weights: Mapping[str, HasShape], *, hidden: bool = True) -> PANNConfig:
+    """The PANN of a state dict in LAION's names; `hidden` says whether it must have the layer after the pooling."""
     blocks = _count(weights, r"audio_branch\.conv_block(\d+)\.") - 1
     first = "audio_branch.conv_block{}.conv1.weight"
+    widths = tuple(weights[first.format(i + 1)].shape[0] for i in range(blocks))
     return PANNConfig(
-        widths=tuple(weights[first.format(i + 1)].shape[0] for i in range(blocks)),
+        widths=widths,
+        hidden=hidden,
         convs=_count(weights, r"audio_branch\.conv_block1\.conv(\d+)\.") - 1,
         kernel=weights[first.format(1)].shape[-1],
         pools=tuple((2, 2) if i < 5 else (1, 1) for i in range(blocks)),  # Cnn14's sixth does not pool
-        output=weights["audio_branch.fc1.weight"].shape[0],
+        output=weights["audio_branch.fc1.weight"].shape[0] if hidden else widths[-1],
     )
 
 
@@ -229,6 +232,11 @@ def _text(weights: Mapping[str, HasShape]) -> TextConfig:
             positions=positions,
             activation="gelu",  # LAION trained it from scratch with torch's GELU, not with OpenAI's quick one
         )
+    return infer_bert(weights)
+
+
+def infer_bert(weights: Mapping[str, HasShape]) -> TextConfig:
+    """The RoBERTa or BERT of a state dict in LAION's names, which are those of transformers after `text_branch.`."""
     words = weights["text_branch.embeddings.word_embeddings.weight"]
     types = weights["text_branch.embeddings.token_type_embeddings.weight"].shape[0]
     return replace(

@@ -3,7 +3,7 @@
 name ─ locate ─┬─ folder, config.json of openclap ────── native
                ├─ folder, config.json of transformers ── huggingface
                ├─ .safetensors (config.json beside it) ─ native or huggingface
-               └─ .pt ────────────────────────────────── laion (needs torch)
+               └─ .pt, .pth, .bin ── torch_formats (needs torch): laion, msclap or wavcaps
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from openclap.checkpoints import huggingface, laion, native
+from openclap.checkpoints import huggingface, native, torch_formats
 from openclap.checkpoints.locate import locate
 from openclap.checkpoints.presets import find_preset
 from openclap.checkpoints.tokenizer import Tokenizer
 from openclap.checkpoints.weight_shapes import check_fit
 from openclap.checkpoints.weights import Entry, Weights
 from openclap.config import FORMAT_NAME, TEXT, CLAPConfig
-from openclap.errors import BadCheckpoint, Hint, ModelNotHere, ModelWarning
+from openclap.errors import BadCheckpoint, Hint, ModelNotHere, ModelWarning, UsageError
 from openclap.warn_caller import warn_caller
 
 __all__ = ["Checkpoint", "load_checkpoint", "load_tokenizer"]
@@ -68,13 +68,13 @@ def load_checkpoint(name_or_path: str | os.PathLike[str]) -> Checkpoint:
 
 def _read(path: Path) -> tuple[CLAPConfig, dict[str, Entry], Path, list[str]]:
     if path.is_file() and path.suffix != ".safetensors":
-        return *laion.read_laion(path), path.parent, []
+        return *torch_formats.read_torch_file(path), path.parent, []
     folder = path if path.is_dir() else path.parent
     file = folder / "config.json"
     if not file.is_file():
         raise BadCheckpoint(
             f"{folder}: no config.json, so the architecture cannot be told; give a folder saved by openclap or"
-            " transformers, or a LAION .pt"
+            " transformers, or a .pt or .pth of LAION, Microsoft, WavCaps or AudioSetCaps"
         )
     data = native.read_json(file)
     if data.get("format") != FORMAT_NAME:
@@ -84,7 +84,15 @@ def _read(path: Path) -> tuple[CLAPConfig, dict[str, Entry], Path, list[str]]:
 
 
 def load_tokenizer(checkpoint: Checkpoint) -> Tokenizer:
-    """The tokenizer of a checkpoint; ModelNotHere, with advice, where it has none."""
+    """The tokenizer of a checkpoint; ModelNotHere, with advice, where it has none.
+
+    Raises
+    ------
+    UsageError
+        The model is an audio tower alone.
+    """
+    if checkpoint.config.text.is_missing:
+        raise UsageError(str(checkpoint.config.missing_tower()))
     file = checkpoint.tokenizer_file
     if file is None:
         source = (*TEXT[checkpoint.config.text.kind].tokenizers, "the model")[0]
@@ -98,6 +106,8 @@ def load_tokenizer(checkpoint: Checkpoint) -> Tokenizer:
 
 def _tokenizer_file(config: CLAPConfig, folder: Path) -> Path | None:
     file = folder / "tokenizer.json"
+    if config.text.is_missing:
+        return None
     if file.is_file():
         return file
     if (folder / "vocab.json").is_file() and (folder / "merges.txt").is_file():

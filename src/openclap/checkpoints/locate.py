@@ -28,7 +28,6 @@ SMALL_FILES = (
     "merges.txt",
     "special_tokens_map.json",
 )
-TOKENIZER_OF_LAION = "laion/clap-htsat-unfused"  # RoBERTa's, which all released files need
 WEIGHT_FILES = ("model.safetensors", "model*.safetensors*", "pytorch_model*.bin*")
 
 
@@ -53,7 +52,11 @@ def locate(name_or_path: str | os.PathLike[str], *, fetch: bool = True) -> Path:
         return path
     if preset is not None:
         return _from_hub(str(preset.repo), preset.file, name, fetch=fetch)
-    if HUB_ID.fullmatch(name) and not name.startswith(".") and path.suffix not in (".pt", ".safetensors", ".bin"):
+    if (
+        HUB_ID.fullmatch(name)
+        and not name.startswith(".")
+        and path.suffix not in (".pt", ".pth", ".safetensors", ".bin")
+    ):
         return _from_hub(name, None, name, fetch=fetch)
     names = [p.name for p in PRESETS]
     similar = difflib.get_close_matches(name, names, 1, 0.5)
@@ -81,14 +84,14 @@ def is_available(preset: Preset) -> bool:
 
 
 def pull(name: str) -> Path:
-    """Download a model, with its progress on stderr, and for a LAION .pt the tokenizer, which it does not contain.
+    """Download a model, with its progress on stderr, and for a single file the tokenizer, which it does not contain.
 
     Files that are on this machine already are not downloaded again.
     """
     path = locate(name)
     preset = find_preset(name)
-    if preset is not None and preset.file is not None:
-        _from_hub(TOKENIZER_OF_LAION, "tokenizer.json", name, fetch=True)
+    if preset is not None and preset.tokenizer is not None:
+        _from_hub(preset.tokenizer, "tokenizer.json", name, fetch=True)
     return path
 
 

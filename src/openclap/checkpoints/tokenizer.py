@@ -59,7 +59,8 @@ class Tokenizer:
         LanguageWarning
             A text is cut.
         """
-        encoded = [encoding.ids for encoding in self._fast.encode_batch(list(texts), add_special_tokens=False)]
+        written = [text + self._config.suffix for text in texts]
+        encoded = [encoding.ids for encoding in self._fast.encode_batch(written, add_special_tokens=False)]
         self._warn_if_cut(encoded)
         rows = [self._row(ids) for ids in encoded]
         longest = max(map(len, rows), default=0)

@@ -36,15 +36,13 @@ VIEWS, LOCAL = 4, 3
 
 def shapes_of(config: CLAPConfig) -> Shapes:
     """The shape of every weight of a model, by name."""
-    audio, text, size = config.audio, config.text, config.embedding
+    audio, text = config.audio, config.text
     return {
         "logit_scale": (),
         **_tower("audio", AUDIO[audio.kind], audio, config.front_end, config.fusion),
         **_tower("text", TEXT[text.kind], text),
-        **_linear("audio_projection.0", audio.output, size),
-        **_linear("audio_projection.2", size, size),
-        **_linear("text_projection.0", text.output, size),
-        **_linear("text_projection.2", size, size),
+        **_projection("audio_projection", config, audio.output),
+        **_projection("text_projection", config, text.output),
     }
 
 
@@ -88,6 +86,15 @@ def _tower(part: str, encoder: Encoder, *arguments: Any) -> Shapes:
     return {f"{part}.{name}": tuple(value.shape) for name, value in state.items() if not name.endswith(COUNTER)}
 
 
+def _projection(name: str, config: CLAPConfig, width: int) -> Shapes:
+    size = config.embedding
+    if not width:  # of a tower that is missing
+        return {}
+    if config.projection == "residual":
+        return {f"{name}.0.weight": (size, width), f"{name}.2.weight": (size, size), **_norm(f"{name}.4", size)}
+    return _linear(f"{name}.0", width, size) | _linear(f"{name}.2", size, size)
+
+
 def _linear(name: str, width: int, out: int) -> Shapes:
     return {f"{name}.weight": (out, width), f"{name}.bias": (out,)}
 
@@ -119,6 +126,12 @@ def _fusion(name: str, fusion: Fusion, channels: int, reduction: int = REDUCTION
     return shapes
 
 
+def _mel_fusion(fusion: Fusion, bins: int) -> Shapes:
+    """A 1-D fusion, which is the same in every tower."""
+    shapes = _conv("audio.local_project.0", bins, bins, 5) | _batch_norm("audio.local_project.1", bins)
+    return shapes | _fusion("audio.fusion", fusion, bins)
+
+
 def htsat(config: HTSATConfig, front_end: FrontEnd, fusion: Fusion | None) -> Shapes:
     patch, width, bins = config.patch, config.width, front_end.mel_bins
     shapes = _conv("audio.patches.project", width, VIEWS if fusion == "channel_map" else 1, patch, patch)
@@ -126,8 +139,7 @@ def htsat(config: HTSATConfig, front_end: FrontEnd, fusion: Fusion | None) -> Sh
     if config.patch_norm:
         shapes |= _norm("audio.patches.norm", width)
     if fusion is not None and fusion.endswith("_1d"):
-        shapes |= _conv("audio.local_project.0", bins, bins, 5) | _batch_norm("audio.local_project.1", bins)
-        shapes |= _fusion("audio.fusion", fusion, bins)
+        shapes |= _mel_fusion(fusion, bins)
     if fusion is not None and fusion.endswith("_2d"):
         shapes |= _conv("audio.patches.local_project", width, 1, patch, LOCAL * patch)
         shapes |= _fusion("audio.patches.fusion", fusion, width, config.fusion_reduction)
@@ -152,8 +164,10 @@ def htsat(config: HTSATConfig, front_end: FrontEnd, fusion: Fusion | None) -> Sh
 
 def pann(config: PANNConfig, front_end: FrontEnd, fusion: Fusion | None) -> Shapes:
     shapes = _batch_norm("audio.batch_norm", front_end.mel_bins)
-    shapes |= _linear("audio.hidden", config.widths[-1], config.output)
-    for i, (inner, width) in enumerate(zip((1, *config.widths[:-1]), config.widths, strict=True)):
+    if config.hidden:
+        shapes |= _linear("audio.hidden", config.widths[-1], config.output)
+    channels = VIEWS if fusion == "channel_map" else 1
+    for i, (inner, width) in enumerate(zip((channels, *config.widths[:-1]), config.widths, strict=True)):
         for j in range(config.convs):
             shapes[f"audio.blocks.{i}.convs.{j}.0.weight"] = (
                 width,
@@ -162,7 +176,9 @@ def pann(config: PANNConfig, front_end: FrontEnd, fusion: Fusion | None) -> Shap
                 config.kernel,
             )
             shapes |= _batch_norm(f"audio.blocks.{i}.convs.{j}.1", width)
-    if fusion is not None:
+    if fusion is not None and fusion.endswith("_1d"):
+        shapes |= _mel_fusion(fusion, front_end.mel_bins)
+    if fusion is not None and fusion.endswith("_2d"):
         width = config.widths[0]
         shapes |= _conv("audio.local_project.0", width, 1, 5, 5) | _batch_norm("audio.local_project.1", width)
         shapes |= _fusion("audio.fusion", fusion, width)
@@ -192,13 +208,19 @@ def mobilenet(config: MobileNetConfig, front_end: FrontEnd, fusion: Fusion | Non
     return shapes
 
 
+def none(*_: Any) -> Shapes:
+    """A tower that is missing."""
+    return {}
+
+
 def words(config: WordsConfig) -> Shapes:
     return {"text.table.weight": (config.vocabulary, config.width), "text.gate.weight": (config.vocabulary, 1)}
 
 
 def bert(config: TextConfig) -> Shapes:
-    """RoBERTa and BERT, which have a pooler."""
-    return sbert(config) | _linear("text.tower.pooler.dense", config.width, config.width)
+    """RoBERTa and BERT, which may have a pooler."""
+    pooler = _linear("text.tower.pooler.dense", config.width, config.width) if config.pooler else {}
+    return sbert(config) | pooler
 
 
 def sbert(config: TextConfig) -> Shapes:
@@ -236,4 +258,26 @@ def clip(config: TextConfig) -> Shapes:
         shapes |= _norm(f"{prefix}layer_norm1", width) | _norm(f"{prefix}layer_norm2", width)
         shapes |= _linear(f"{prefix}mlp.fc1", width, config.intermediate)
         shapes |= _linear(f"{prefix}mlp.fc2", config.intermediate, width)
+    return shapes
+
+
+def gpt2(config: TextConfig) -> Shapes:
+    """GPT-2, whose layers hold their weights as (in, out)."""
+    width, tower = config.width, "text.tower."
+    shapes: Shapes = {
+        f"{tower}wte.weight": (config.vocabulary, width),
+        f"{tower}wpe.weight": (config.positions, width),
+        **_norm(f"{tower}ln_f", width),
+    }
+    layers = {
+        "attn.c_attn": (width, 3 * width),
+        "attn.c_proj": (width, width),
+        "mlp.c_fc": (width, config.intermediate),
+        "mlp.c_proj": (config.intermediate, width),
+    }
+    for layer in range(config.layers):
+        prefix = f"{tower}h.{layer}."
+        shapes |= _norm(f"{prefix}ln_1", width) | _norm(f"{prefix}ln_2", width)
+        for name, (inner, out) in layers.items():
+            shapes |= {f"{prefix}{name}.weight": (inner, out), f"{prefix}{name}.bias": (out,)}
     return shapes

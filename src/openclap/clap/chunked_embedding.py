@@ -95,8 +95,10 @@ class ChunkedEmbedder:
         rows = self._embed(clips(), self._heard)
         return normalize_rows(rows.sum(0))[None], not is_heard(level).any()
 
-    def encode_windows(self, sound: Any, *, window: float = 10.0, hop: float = 5.0) -> Windows:
+    def encode_windows(self, sound: Any, *, window: float | None = None, hop: float | None = None) -> Windows:
         """As `CLAP.encode_windows`."""
+        usual = self._clap.front_end.window_seconds
+        window, hop = usual if window is None else window, usual / 2 if hop is None else hop
         return self._windows(sound, window, hop, self._heard)
 
     def encode_each(

@@ -90,7 +90,7 @@ class CLAP:
         ----------
         name_or_path
             "mini"; a Hub id such as "laion/clap-htsat-fused"; a folder saved by openclap or transformers;
-            a .safetensors file; a LAION .pt file. A model that is on this machine is not downloaded again.
+            a .safetensors file; a .pt or .pth as LAION, Microsoft, WavCaps and AudioSetCaps publish them. A model that is on this machine is not downloaded again.
         backend, device, threads
             See `openclap.backends.choose_backend`.
         strict
@@ -277,8 +277,8 @@ class CLAP:
         self,
         sound: Sound,
         *,
-        window: float = 10.0,
-        hop: float = 5.0,
+        window: float | None = None,
+        hop: float | None = None,
         batch_size: int = BATCH,
         track: int | None = None,
     ) -> Windows:
@@ -291,8 +291,9 @@ class CLAP:
                 10 ····· 20
                    13 ····· 23
 
-        Times are those that a player shows: a sound that starts at 12 s of its video has silence before it.
-        `track` as in `encode_audio`.
+        `window` and `hop`, left out, are 10 and 5 s, or a clip of the model and half of one where that is shorter. Times
+        are those that a player shows: a sound that starts at 12 s of its video has silence before it. `track` as in
+        `encode_audio`.
         """
         return self._audio.embed_windows(sound, window=window, hop=hop, batch_size=batch_size, track=track)
 

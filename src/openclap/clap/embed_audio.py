@@ -73,8 +73,12 @@ class AudioEmbedder:
                 level = np.array(sound.level, np.float32)
                 yield Windows(np.array(sound.start), np.array(sound.end), np.stack(sound.rows), level)
 
-    def embed_windows(self, sound: Sound, *, window: float, hop: float, batch_size: int, track: int | None) -> Windows:
+    def embed_windows(
+        self, sound: Sound, *, window: float | None, hop: float | None, batch_size: int, track: int | None
+    ) -> Windows:
         """As `CLAP.encode_windows`."""
+        usual = self._runtime.config.front_end.window_seconds
+        window, hop = usual if window is None else window, usual / 2 if hop is None else hop
         one = limit(require_one(sound), track=track)
         (found,) = self.embed_each([one], window=window, hop=hop, batch_size=batch_size)
         if isinstance(found, SoundError):

@@ -16,8 +16,7 @@ from openclap import backends
 from openclap.checkpoints.health import Encode, Health, examine_checkpoint
 from openclap.checkpoints.load import Checkpoint
 from openclap.checkpoints.weights import Weights, entries_from_arrays
-from openclap.config import MAX_LOGIT_SCALE
-from openclap.errors import BadCheckpoint
+from openclap.errors import BadCheckpoint, UsageError
 from openclap.normalization import Vectors
 
 if TYPE_CHECKING:
@@ -55,7 +54,15 @@ class Runtime:
     # -- computing -----------------------------------------------------------------------------------
 
     def encode_audio(self, mel: Vectors, longer: npt.NDArray[np.bool_]) -> Vectors:
-        """A batch of mels (B, V, T, F), or of waves (B, 1, S) where the device makes the mels → unit rows (B, E)."""
+        """A batch of mels (B, V, T, F), or of waves (B, 1, S) where the device makes the mels → unit rows (B, E).
+
+        Raises
+        ------
+        UsageError
+            The model is a text tower alone.
+        """
+        if self.config.audio.is_missing:
+            raise UsageError(str(self.config.missing_tower()))
         if mel.ndim == 3:
             return self._check_finite(self.backend.encode_waves(mel[:, 0], self.config.front_end))
         return self._check_finite(self.backend.encode_audio(mel, longer))
@@ -120,12 +127,13 @@ class Runtime:
 
     @property
     def logit_scale(self) -> float:
-        """The factor of cosines before a softmax, bounded as in training."""
+        """The factor of cosines before a softmax, bounded as the model was in training."""
         if self._model is not None:
             scale = float(self._model.logit_scale.detach().exp())
         else:
             scale = float(np.exp(self.checkpoint.weights["logit_scale"]))
-        return min(scale, MAX_LOGIT_SCALE)
+        most = self.config.max_logit_scale
+        return scale if most is None else min(scale, most)
 
     def health(self, encode: Encode, *, requested: str = "", fresh: bool = False) -> Health:
         """Fingerprint and faults, see `openclap.checkpoints.health.examine_checkpoint`; `encode` embeds texts."""

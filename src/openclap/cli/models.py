@@ -14,12 +14,18 @@ from openclap.plurals import count_noun
 __all__ = ["VERBS"]
 
 
-def models(as_json: Json = False) -> None:
-    """The models one can name, their size, licence and published score, and whether they are here."""
+def models(
+    purpose: Annotated[
+        str | None, typer.Option("--for", help="Which to take for effects, music, speech or birds, the best first")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """The models one can name: what they are, their size, licence and published score, and whether they are here."""
     from openclap.checkpoints.locate import is_available
-    from openclap.checkpoints.presets import PRESETS
+    from openclap.checkpoints.presets import PRESETS, advise
 
-    rows = [{**preset.to_dict(), "here": is_available(preset)} for preset in PRESETS]
+    presets, why = (PRESETS, "") if purpose is None else advise(purpose)
+    rows = [{**preset.to_dict(), "here": is_available(preset)} for preset in presets]
     if as_json:
         emit(rows)
         return
@@ -28,6 +34,8 @@ def models(as_json: Json = False) -> None:
             plain(r["name"]),
             "✓" if r["here"] else "",
             f"{r['megabytes']} MB" if r["megabytes"] else "packaged",
+            f"{r['parameters']:.0f} M",
+            f"{r['rate'] / 1000:g} kHz",
             r["licence"],
             f"{r['esc50']:.1f} %" if r["esc50"] else "",
             plain(r["note"] or r["what"]),
@@ -35,11 +43,14 @@ def models(as_json: Json = False) -> None:
         for r in rows
     ]
     table(
-        "models",
-        ("name", "here", "download", "licence", "ESC-50", "what"),
+        "models" if purpose is None else f"models for {purpose}",
+        ("name", "here", "download", "size", "hears at", "licence", "ESC-50", "what"),
         cells,
-        right=("download", "ESC-50"),
+        right=("download", "size", "hears at", "ESC-50"),
+        below=(0,),
     )
+    if why:
+        out.print(plain(why))
 
 
 def pull(
@@ -127,7 +138,7 @@ def demo(
 
 
 VERBS: Verbs = {
-    models: ("openclap models",),
+    models: ("openclap models", "openclap models --for music"),
     pull: ("openclap pull laion/clap-htsat-fused",),
     doctor: ("openclap doctor --model laion/clap-htsat-fused",),
     bench: ("openclap bench --precision int8",),

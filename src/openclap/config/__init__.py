@@ -16,13 +16,14 @@ from openclap.config.audio_encoders import (
     HTSATConfig,
     InvertedResidual,
     MobileNetConfig,
+    NoAudioConfig,
     PANNConfig,
 )
 from openclap.config.confidence_curves import ConfidenceCurves
 from openclap.config.encoders import AUDIO, TEXT, Encoder
 from openclap.config.front_end import FrontEnd
 from openclap.config.model import FORMAT_NAME, FORMAT_VERSION, MAX_LOGIT_SCALE, CLAPConfig
-from openclap.config.text_encoders import AnyTextConfig, TextConfig, WordsConfig
+from openclap.config.text_encoders import AnyTextConfig, NoTextConfig, TextConfig, WordsConfig
 
 __all__ = [
     "ACTIVATIONS",
@@ -41,6 +42,8 @@ __all__ = [
     "HTSATConfig",
     "InvertedResidual",
     "MobileNetConfig",
+    "NoAudioConfig",
+    "NoTextConfig",
     "PANNConfig",
     "TextConfig",
     "WordsConfig",

@@ -12,7 +12,15 @@ from openclap.config.front_end import FrontEnd
 from openclap.errors import UsageError
 from openclap.plurals import count_noun
 
-__all__ = ["AudioConfig", "Fusion", "HTSATConfig", "InvertedResidual", "MobileNetConfig", "PANNConfig"]
+__all__ = [
+    "AudioConfig",
+    "Fusion",
+    "HTSATConfig",
+    "InvertedResidual",
+    "MobileNetConfig",
+    "NoAudioConfig",
+    "PANNConfig",
+]
 
 Fusion: TypeAlias = Literal["daf_1d", "aff_1d", "iaff_1d", "daf_2d", "aff_2d", "iaff_2d", "channel_map"]
 FUSIONS: tuple[Fusion, ...] = get_args(Fusion)
@@ -28,6 +36,7 @@ class AudioConfig:
     kind: str
     output: int
     fusions: ClassVar[tuple[Fusion, ...]] = ()  # that it can be built with
+    is_missing: ClassVar[bool] = False  # whether the model has no audio tower
 
     def check(self, front: FrontEnd) -> None:
         """Raise UsageError where no such tower can be built, or where it cannot take the mels of this front end."""
@@ -152,14 +161,19 @@ class PANNConfig(AudioConfig):
     head_dropout: float = 0.5  # before the last layer
     output_dropout: float = 0.5  # after it
     kind: Literal["pann"] = "pann"
+    hidden: bool = True  # a linear layer with ReLU after the pooling over time; without it `output` is the last width
 
-    fusions: ClassVar[tuple[Fusion, ...]] = FUSIONS_2D
+    fusions: ClassVar[tuple[Fusion, ...]] = FUSIONS
 
     def check(self, front: FrontEnd) -> None:
         """UsageError for what cannot be built."""
         check_positive(
             "PANN", convs=self.convs, kernel=self.kernel, output=self.output, width=min(self.widths, default=0)
         )
+        if not self.hidden and self.output != self.widths[-1]:
+            raise UsageError(
+                f"PANN without a hidden layer gives {self.widths[-1]} numbers, not {self.output}; set output to that"
+            )
         if len(self.pools) != len(self.widths):
             raise UsageError(
                 f"PANN has {count_noun(len(self.widths), 'block')} and {count_noun(len(self.pools), 'pooling')}; give"
@@ -185,6 +199,20 @@ class PANNConfig(AudioConfig):
         if name not in presets:
             raise UsageError(f"'{name}' is not a PANN; choose one of {', '.join(presets)}")
         return presets[name]
+
+
+@dataclass(frozen=True)
+class NoAudioConfig(AudioConfig):
+    """No audio tower: the model embeds texts alone."""
+
+    output: int = 0
+    kind: Literal["none"] = "none"
+
+    is_missing: ClassVar[bool] = True
+
+    def facts(self) -> dict[str, Any]:
+        """Nothing."""
+        return {}
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any, TypeAlias
 
-from openclap.config.audio_encoders import AudioConfig, HTSATConfig, MobileNetConfig, PANNConfig
-from openclap.config.text_encoders import AnyTextConfig, TextConfig, WordsConfig
+from openclap.config.audio_encoders import AudioConfig, HTSATConfig, MobileNetConfig, NoAudioConfig, PANNConfig
+from openclap.config.text_encoders import AnyTextConfig, NoTextConfig, TextConfig, WordsConfig
 from openclap.errors import BadCheckpoint, ModelError, OpenClapError
 
 __all__ = ["AUDIO", "TEXT", "Encoder", "Encoders"]
@@ -36,6 +36,7 @@ class Encoder:
         graph         (Graph, CLAPConfig) → an OpenVINO model     the same, of embedded tokens (B, L, D)
         numpy                                                     (config, Weights, ids, mask) → (B, D)
         embed_tokens                                              (config, Weights, ids) → (B, L, D)
+        graph_mask                                                (config, ids, mask) → float32 (B, L)
         smaller       (config, Keep) → that of the pruned tower   the same
         units         (config, the pruned one, fusion) → Units    (config, the pruned one) → Units
     """
@@ -51,6 +52,7 @@ class Encoder:
     short_graph: bool = False
     numpy: Function | None = None
     embed_tokens: Function | None = None  # the input of the graph; left out, numpy is fastest for any number of texts
+    graph_mask: Function | None = None  # the graph's second input; left out, the mask of the tokens
     smaller: Function | None = None
     units: Function | None = None  # what can be cut: `train.pruning.units.Units`; left out, the tower stays whole
     packed: tuple[str, ...] = ()  # how names of weights of two dimensions begin that int8 may hold; of texts alone
@@ -83,7 +85,8 @@ class Encoders(dict[str, Encoder]):
 
     def __init__(self, what: str, base: type, *own: Encoder) -> None:
         super().__init__({encoder.kind: encoder for encoder in own})
-        self._what, self._base, self._own = what, base, ", ".join(self)
+        self._what, self._base = what, base
+        self._own = ", ".join(encoder.kind for encoder in own if not encoder.config.is_missing)
 
     def __missing__(self, kind: str) -> Encoder:
         for point in _entry_points().select(name=kind):
@@ -155,6 +158,12 @@ AUDIO = Encoders(
         units="openclap.train.pruning.units:mobilenet_units",
         short_graph=True,
     ),
+    Encoder(
+        kind="none",
+        config=NoAudioConfig,
+        module="openclap.models.clap:NoTower",
+        weights="openclap.checkpoints.weight_shapes:none",
+    ),
 )
 TEXT = Encoders(
     "text",
@@ -197,6 +206,10 @@ TEXT = Encoders(
         usual=vars(TextConfig.preset("clip")),
         module="openclap.models.text:make_clip",
         weights="openclap.checkpoints.weight_shapes:clip",
+        graph="openclap.backends.graphs.causal_text:clip",
+        numpy="openclap.backends.numpy_causal_text:clip",
+        embed_tokens="openclap.backends.numpy_causal_text:embed_clip_tokens",
+        graph_mask="openclap.backends.numpy_causal_text:clip_end",
         smaller="openclap.train.pruning.units:smaller_text",
         units="openclap.train.pruning.units:clip_units",
         packed=("text.tower.",),
@@ -217,11 +230,30 @@ TEXT = Encoders(
         tokenizers=("sentence-transformers/all-MiniLM-L6-v2", "bert-base-uncased", "google-bert/bert-base-uncased"),
     ),
     Encoder(
+        kind="gpt2",
+        config=TextConfig,
+        usual=vars(TextConfig.preset("gpt2")),
+        module="openclap.models.text:make_gpt2",
+        weights="openclap.checkpoints.weight_shapes:gpt2",
+        graph="openclap.backends.graphs.causal_text:gpt2",
+        numpy="openclap.backends.numpy_causal_text:gpt2",
+        embed_tokens="openclap.backends.numpy_causal_text:embed_gpt2_tokens",
+        graph_mask="openclap.backends.numpy_causal_text:gpt2_end",
+        packed=("text.tower.",),
+        tokenizers=("openai-community/gpt2", "gpt2"),
+    ),
+    Encoder(
         kind="words",
         config=WordsConfig,
         module="openclap.models.text:WordVectorTower",
         weights="openclap.checkpoints.weight_shapes:words",
         numpy="openclap.backends.numpy_text:words",
         packed=("text.table.",),
+    ),
+    Encoder(
+        kind="none",
+        config=NoTextConfig,
+        module="openclap.models.clap:NoTower",
+        weights="openclap.checkpoints.weight_shapes:none",
     ),
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
 from openclap.coercion import coerce_fields
 from openclap.config.audio_encoders import AudioConfig, Fusion, HTSATConfig
@@ -19,6 +19,7 @@ __all__ = ["FORMAT_NAME", "FORMAT_VERSION", "MAX_LOGIT_SCALE", "CLAPConfig"]
 FORMAT_NAME = "openclap"
 FORMAT_VERSION = 1
 MAX_LOGIT_SCALE = 100.0  # the most that multiplies cosines: the paper clamps exp(logit_scale)
+Projection: TypeAlias = Literal["mlp", "residual"]
 # Fields that most models do not set. Where they have their defaults they are left out of config.json, so that older
 # versions of openclap read it.
 RARE = {
@@ -31,9 +32,10 @@ RARE = {
         "patch_norm",
         "fusion_reduction",
         "expanded",
+        "hidden",
     ),
-    "text": ("head_width",),
-    "front_end": ("quantise",),
+    "text": ("head_width", "pooler"),
+    "front_end": ("quantise", "mel_rate"),
 }
 
 
@@ -49,6 +51,10 @@ class CLAPConfig:
     name: str = "unnamed"
     licence: str = "unknown"
     confidence: ConfidenceCurves | None = field(default=None, compare=False)
+    # from a tower to E. "mlp": linear, ReLU, linear. "residual", of Microsoft's CLAP: y = linear(x), then the layer norm
+    # of y + linear(GELU(y)), without biases
+    projection: Projection = "mlp"
+    max_logit_scale: float | None = MAX_LOGIT_SCALE  # None: exp(logit_scale) is not bounded
 
     def __post_init__(self) -> None:
         if self.fusion is not None and self.fusion not in get_args(Fusion):
@@ -56,11 +62,19 @@ class CLAPConfig:
         if self.fusion is not None and self.fusion not in self.audio.fusions:
             taken = f"the fusions {', '.join(self.audio.fusions)}" if self.audio.fusions else "no fusion"
             raise UsageError(f"the audio encoder {self.audio.kind!r} takes {taken}, not {self.fusion}")
+        if self.projection not in get_args(Projection):
+            raise UsageError(
+                f"'{self.projection}' is not a projection; choose one of {', '.join(get_args(Projection))}"
+            )
+        if self.max_logit_scale is not None:
+            check_positive("the model", max_logit_scale=self.max_logit_scale)
         self.front_end.check()
         self.audio.check(self.front_end)
-        check_positive(
-            "the model", embedding=self.embedding, vocabulary=self.text.vocabulary, text_width=self.text.output
-        )
+        check_positive("the model", embedding=self.embedding)
+        if not self.text.is_missing:
+            check_positive("the model", vocabulary=self.text.vocabulary, text_width=self.text.output)
+        elif self.audio.is_missing:
+            raise UsageError("a model without an audio tower and a text tower embeds nothing; give it one of them")
         self.text.check()
 
     def with_max_tokens(self, max_tokens: int) -> CLAPConfig:
@@ -81,6 +95,16 @@ class CLAPConfig:
             )
         return replace(self, text=replace(text, max_tokens=max_tokens))
 
+    def missing_tower(self) -> str | None:
+        """What a model of one tower says when it is asked for the other; None: it has both."""
+        if self.audio.is_missing:
+            return f"{self.name} is a text tower alone, it embeds no sounds; load the whole model"
+        return (
+            f"{self.name} is an audio tower alone, it embeds no texts; load the whole model"
+            if self.text.is_missing
+            else None
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values, with the format's name and version: the content of `config.json`.
 
@@ -92,6 +116,10 @@ class CLAPConfig:
             for name in names:
                 if name in usual and data[part][name] == usual[name]:
                     del data[part][name]
+        if self.projection == "mlp":
+            del data["projection"]
+        if self.max_logit_scale == MAX_LOGIT_SCALE:
+            del data["max_logit_scale"]
         if self.confidence is None:
             del data["confidence"]
         else:

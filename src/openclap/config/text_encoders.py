@@ -9,14 +9,25 @@ from typing import Any, ClassVar, Literal
 from openclap.config.checks import check_positive
 from openclap.errors import UsageError
 
-__all__ = ["AnyTextConfig", "TextConfig", "WordsConfig"]
+__all__ = ["AnyTextConfig", "NoTextConfig", "TextConfig", "WordsConfig"]
 
-# The transformers, each with the position of a text's first token, by its pad id: RoBERTa counts from the one after it.
-FIRST_POSITION: dict[str, Callable[[int], int]] = {
-    "roberta": lambda pad: pad + 1,
-    "bert": lambda _: 0,
-    "clip": lambda _: 0,
-    "sbert": lambda _: 0,
+
+@dataclass(frozen=True)
+class Reading:
+    """How a kind of transformer is given a text."""
+
+    first_position: Callable[[int], int] = lambda _: 0  # the position of the first token, by the pad id
+    has_begin: bool = True  # whether a token stands before every text
+    suffix: str = ""  # what is written after every text, before its end token
+
+
+READINGS = {
+    "roberta": Reading(first_position=lambda pad: pad + 1),
+    "bert": Reading(),
+    "clip": Reading(),
+    "sbert": Reading(),
+    # Microsoft's CLAP writes " <|endoftext|>" after a text: GPT-2 reads the space as a token of its own
+    "gpt2": Reading(has_begin=False, suffix=" "),
 }
 
 
@@ -28,6 +39,7 @@ class AnyTextConfig:
     width: int  # of the tower's output
     max_tokens: int  # texts are cut after so many
     pad_id: int  # the token id that fills up short texts
+    is_missing: ClassVar[bool] = False  # whether the model has no text tower
     reads_whole_words: ClassVar[bool] = False  # whether the pieces of a word without a vector of its own mean nothing
 
     @property
@@ -39,6 +51,11 @@ class AnyTextConfig:
     def ends(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """The token ids that stand before and after those of every text."""
         return (), ()
+
+    @property
+    def suffix(self) -> str:
+        """What is written after every text before it is cut into tokens."""
+        return ""
 
     @property
     def least_tokens(self) -> int:
@@ -67,11 +84,12 @@ class AnyTextConfig:
 class TextConfig(AnyTextConfig):
     """A text tower that is a transformer.
 
-    RoBERTa and BERT give the output of their pooler, CLIP the state at the end-of-text token. "sbert" is Sentence-BERT
-    (arXiv 1908.10084), all-MiniLM-L6-v2 for example: a BERT without a pooler that gives the mean over its tokens.
+    RoBERTa and BERT give the output of their pooler, CLIP and GPT-2 the state at the end-of-text token. "sbert" is
+    Sentence-BERT (arXiv 1908.10084), all-MiniLM-L6-v2 for example: a BERT without a pooler that gives the mean over its
+    tokens.
     """
 
-    kind: Literal["roberta", "bert", "clip", "sbert"] = "roberta"
+    kind: Literal["roberta", "bert", "clip", "sbert", "gpt2"] = "roberta"
     vocabulary: int = 50_265
     width: int = 768
     layers: int = 12
@@ -87,11 +105,12 @@ class TextConfig(AnyTextConfig):
     activation: str = "gelu"
     dropout: float = 0.1
     head_width: int | None = None  # numbers in one head; None: width / heads
+    pooler: bool = True  # of RoBERTa and BERT; without it they give the state of the first token
 
     def check(self) -> None:
         """Raise UsageError where no such tower can be built."""
-        if self.kind not in FIRST_POSITION:
-            raise UsageError(f"'{self.kind}' is not a transformer for text; choose one of {', '.join(FIRST_POSITION)}")
+        if self.kind not in READINGS:
+            raise UsageError(f"'{self.kind}' is not a transformer for text; choose one of {', '.join(READINGS)}")
         check_positive("the text tower", heads=self.heads, intermediate=self.intermediate)
         if min(self.max_tokens, self.most_tokens) < self.least_tokens:
             raise UsageError(
@@ -124,7 +143,12 @@ class TextConfig(AnyTextConfig):
     @property
     def ends(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """The token ids that stand before and after those of every text."""
-        return (self.begin_id,), (self.end_id,)
+        return (self.begin_id,) if READINGS[self.kind].has_begin else (), (self.end_id,)
+
+    @property
+    def suffix(self) -> str:
+        """What is written after every text before it is cut into tokens."""
+        return READINGS[self.kind].suffix
 
     @property
     def activations(self) -> tuple[str, ...]:
@@ -134,7 +158,7 @@ class TextConfig(AnyTextConfig):
     @property
     def most_tokens(self) -> int:
         """Tokens of the longest text that the tower has positions for, begin and end included: RoBERTa 512, CLIP 77."""
-        return self.positions - FIRST_POSITION[self.kind](self.pad_id)
+        return self.positions - READINGS[self.kind].first_position(self.pad_id)
 
     @property
     def head_size(self) -> int:
@@ -143,7 +167,7 @@ class TextConfig(AnyTextConfig):
 
     @classmethod
     def preset(cls, name: str) -> TextConfig:
-        """The sizes of `roberta`, `bert` or `clip` as in the paper, of `sbert` as in all-MiniLM-L6-v2."""
+        """The sizes of `roberta`, `bert` or `clip` as in the paper, `sbert` as in all-MiniLM-L6-v2, `gpt2` the small one."""
         presets = {
             "roberta": cls(),
             "bert": cls(
@@ -183,6 +207,16 @@ class TextConfig(AnyTextConfig):
                 pad_id=0,
                 layer_norm_eps=1e-12,
             ),
+            "gpt2": cls(
+                kind="gpt2",
+                vocabulary=50_257,
+                positions=1024,
+                token_types=0,
+                begin_id=50_256,
+                end_id=50_256,
+                pad_id=0,  # "!", which Microsoft's CLAP pads with
+                activation="gelu_new",
+            ),
         }
         if name not in presets:
             raise UsageError(f"'{name}' is not a text tower; choose one of {', '.join(presets)}")
@@ -203,4 +237,21 @@ class WordsConfig(AnyTextConfig):
 
     def facts(self) -> dict[str, Any]:
         """Nothing: all that changes an embedding shows in the weights."""
+        return {}
+
+
+@dataclass(frozen=True)
+class NoTextConfig(AnyTextConfig):
+    """No text tower: the model embeds sounds alone."""
+
+    vocabulary: int = 0
+    width: int = 0
+    max_tokens: int = 77
+    pad_id: int = 0
+    kind: Literal["none"] = "none"
+
+    is_missing: ClassVar[bool] = True
+
+    def facts(self) -> dict[str, Any]:
+        """Nothing."""
         return {}

@@ -49,7 +49,8 @@ def embed_to_file(
     failed = list(found.unreadable)
     stopped = False
     sounds = [limit(path, track=track) for path in found.files]
-    embedded = clap.encode_each(sounds, window=10.0 if windows else None)
+    seconds = clap.front_end.window_seconds
+    embedded = clap.encode_each(sounds, window=seconds if windows else None, hop=seconds / 2)
     try:
         rows = with_progress(embedded, "embedding", len(found.files), show=progress)
         for path, result in zip(found.files, rows, strict=True):

@@ -35,12 +35,11 @@ from openclap.library.scan import absolute_path, find_sounds, size_and_time
 from openclap.results import AddReport, Failure, Windows
 from openclap.store import File, FileText, Recording, Store
 
-__all__ = ["AT_ONCE", "HOP", "WINDOW", "Spread", "add", "add_shard", "or_error"]
+__all__ = ["AT_ONCE", "Spread", "add", "add_shard", "or_error"]
 
 T = TypeVar("T")
 R = TypeVar("R")
 
-WINDOW, HOP = 10.0, 5.0  # seconds
 COMMIT_SECONDS = 1.0  # a killed run loses at most this much work,
 COMMIT_FILES = 256  # or this many files
 COMMIT_WINDOWS = 50_000  # windows, 100 MB, that wait in memory at most
@@ -339,9 +338,9 @@ class _Run:
             self.updated += 1
 
     def _embed(self, files: Sequence[File], advance: Advance, *, again: bool = False) -> None:
-        for file, windows in zip(
-            files, self.clap.encode_each([file.path for file in files], window=WINDOW, hop=HOP), strict=True
-        ):
+        seconds = self.clap.front_end.window_seconds
+        embedded = self.clap.encode_each([file.path for file in files], window=seconds, hop=seconds / 2)
+        for file, windows in zip(files, embedded, strict=True):
             if isinstance(windows, Windows):
                 (self._count_reembedded if again else self._count)(file)
                 now = replace(file, seconds=float(windows.end[-1]), reading=DECODE_REVISION)

@@ -9,7 +9,6 @@ from openclap.checkpoints.presets import maker_display_name, use_maker
 from openclap.clap import CLAP
 from openclap.config import FrontEnd
 from openclap.errors import Hint, LibraryError, LibraryMismatch, LibraryWarning
-from openclap.library.indexing import HOP, WINDOW
 from openclap.store import Store
 from openclap.warn_caller import warn_caller
 
@@ -34,8 +33,8 @@ def model_identity(clap: CLAP) -> dict[str, Any]:
         "embedding": clap.config.embedding,
         "precision": clap.backend.info.dtype,
         "front_end": asdict(clap.front_end),
-        "window": WINDOW,
-        "hop": HOP,
+        "window": clap.front_end.window_seconds,
+        "hop": clap.front_end.window_seconds / 2,
     }
 
 

@@ -14,7 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from openclap.config import AUDIO, MAX_LOGIT_SCALE, TEXT, CLAPConfig
+from openclap.config import AUDIO, TEXT, CLAPConfig
+from openclap.errors import UsageError
 
 __all__ = ["CLAPModel"]
 
@@ -33,8 +34,8 @@ class CLAPModel(nn.Module):
         self.config = config
         self.audio: nn.Module = AUDIO[config.audio.kind].load("module")(config.audio, config.front_end, config.fusion)
         self.text: nn.Module = TEXT[config.text.kind].load("module")(config.text)
-        self.audio_projection = _projection(config.audio.output, config.embedding)
-        self.text_projection = _projection(config.text.output, config.embedding)
+        self.audio_projection = _projection(config, config.audio.output)
+        self.text_projection = _projection(config, config.text.output)
         self.logit_scale = nn.Parameter(torch.tensor(INITIAL_LOGIT_SCALE))
 
     @classmethod
@@ -60,7 +61,8 @@ class CLAPModel(nn.Module):
 
         A clamp within the loss would have no gradient above the maximum, so that the scale could never fall again.
         """
-        self.logit_scale.clamp_(max=math.log(MAX_LOGIT_SCALE))
+        if self.config.max_logit_scale is not None:
+            self.logit_scale.clamp_(max=math.log(self.config.max_logit_scale))
 
     def for_inference(self) -> CLAPModel:
         """The same model with a faster audio tower where there is one; all other weights are shared."""
@@ -94,9 +96,41 @@ class CLAPModel(nn.Module):
         return F.normalize(self.text_projection(self.text(ids, mask)), dim=-1)
 
 
-def _projection(width: int, embedding: int) -> nn.Sequential:
-    """The projection to E: linear, ReLU, linear."""
-    return nn.Sequential(nn.Linear(width, embedding), nn.ReLU(), nn.Linear(embedding, embedding))
+def _projection(config: CLAPConfig, width: int) -> nn.Module:
+    """The projection of a tower of this width to E; that of a missing tower does nothing."""
+    if not width:
+        return nn.Identity()
+    if config.projection == "residual":
+        return ResidualProjection(width, config.embedding)
+    return nn.Sequential(nn.Linear(width, config.embedding), nn.ReLU(), nn.Linear(config.embedding, config.embedding))
+
+
+class NoTower(nn.Module):
+    """The tower that a model of one tower does not have."""
+
+    def __init__(self, *_: object) -> None:
+        super().__init__()
+
+    def forward(self, *_: object) -> Tensor:
+        """Raise UsageError."""
+        raise UsageError("this model has one tower alone; load the whole model to embed both sounds and texts")
+
+
+class ResidualProjection(nn.Sequential):
+    """The projection of Microsoft's CLAP: y = linear(x), then the layer norm of y + linear(GELU(y))."""
+
+    def __init__(self, width: int, embedding: int) -> None:
+        first, second = nn.Linear(width, embedding, bias=False), nn.Linear(embedding, embedding, bias=False)
+        super().__init__(first, nn.GELU(), second, nn.Dropout(0.5), nn.LayerNorm(embedding))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, D) → (B, E)."""
+        first, *rest, norm = self
+        y = x = first(x)
+        for layer in rest:
+            y = layer(y)
+        normal: Tensor = norm(x + y)
+        return normal
 
 
 def _tensor(array: npt.NDArray[Any]) -> Tensor:

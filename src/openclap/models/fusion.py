@@ -10,9 +10,10 @@ feature maps. Each tower projects its local views in its own way.
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["LOCAL", "VIEWS", "fuse_rows", "local_views", "make_fusion"]
+__all__ = ["LOCAL", "VIEWS", "MelFusion", "fuse_rows", "local_views", "make_fusion"]
 
 VIEWS = 4  # of a long recording: global, front, middle, back
 LOCAL = VIEWS - 1
@@ -67,6 +68,29 @@ class IAFF(nn.Module):
         mix = x * w + y * (1 - w)
         w = torch.sigmoid(self.local_attention2(mix) + self.global_attention(mix))
         return x * w + y * (1 - w)
+
+
+class MelFusion(nn.Module):
+    """A base of towers with a 1-D fusion: local mels, each shortened to a third, one after another, and the global mel."""
+
+    local_project: nn.Module
+    fusion: nn.Module
+
+    def add_mel_fusion(self, name: str, bins: int) -> None:
+        """Add its layers, for mels of so many bins; the tower's own constructor calls this."""
+        self.local_project = nn.Sequential(nn.Conv1d(bins, bins, 5, stride=LOCAL, padding=2), nn.BatchNorm1d(bins))
+        self.fusion = make_fusion(name, bins)
+
+    def fuse_mels(self, x: Tensor, longer: Tensor) -> Tensor:
+        """Normalised mels (B, V, T, F) → (B, 1, T, F)."""
+        local = local_views(x, longer)  # (b, 3, T, F)
+        if local is None:
+            return x[:, :1]
+        rows, _, frames, bins = local.shape
+        local = self.local_project(local.flatten(0, 1).transpose(1, 2))  # (b * 3, F, T / 3)
+        local = local.view(rows, LOCAL, bins, -1).transpose(1, 2).flatten(2)  # (b, F, T)
+        local = F.pad(local, (0, frames - local.shape[2]))  # zeros, or a cut where it is too long
+        return fuse_rows(self.fusion, x[:, 0].transpose(1, 2), local, longer).transpose(1, 2)[:, None]
 
 
 def make_fusion(name: str, channels: int, reduction: int = REDUCTION) -> nn.Module:

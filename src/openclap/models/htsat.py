@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from openclap.config import FrontEnd, HTSATConfig
-from openclap.models.fusion import LOCAL, VIEWS, fuse_rows, local_views, make_fusion
+from openclap.models.fusion import LOCAL, VIEWS, MelFusion, fuse_rows, local_views, make_fusion
 from openclap.models.swin import Merge, SwinBlock, initialise
 
 __all__ = ["HTSAT", "make_htsat"]
@@ -91,25 +91,16 @@ class HTSAT(nn.Module):
         return x.transpose(3, 4).reshape(batch, views, self.folds * bins, self.image)
 
 
-class MelFusedHTSAT(HTSAT):
-    """HTSAT with a 1-D fusion: local mels, each shortened to a third, one after another, fused with the global mel."""
+class MelFusedHTSAT(HTSAT, MelFusion):
+    """HTSAT with a 1-D fusion."""
 
     def __init__(self, config: HTSATConfig, front_end: FrontEnd, fusion: str) -> None:
         super().__init__(config, front_end, Patches(config))
-        bins = front_end.mel_bins
-        self.local_project = nn.Sequential(nn.Conv1d(bins, bins, 5, stride=LOCAL, padding=2), nn.BatchNorm1d(bins))
-        self.fusion = make_fusion(fusion, bins)
+        self.add_mel_fusion(fusion, front_end.mel_bins)
 
     def views(self, x: Tensor, longer: Tensor) -> Tensor:
         """(B, V, T, F) → (B, 1, T, F)."""
-        local = local_views(x, longer)  # (b, 3, T, F)
-        if local is None:
-            return x[:, :1]
-        rows, _, frames, bins = local.shape
-        local = self.local_project(local.flatten(0, 1).transpose(1, 2))  # (b * 3, F, T / 3)
-        local = local.view(rows, LOCAL, bins, -1).transpose(1, 2).flatten(2)  # (b, F, T)
-        local = F.pad(local, (0, frames - local.shape[2]))  # zeros, or a cut where it is too long
-        return fuse_rows(self.fusion, x[:, 0].transpose(1, 2), local, longer).transpose(1, 2)[:, None]
+        return self.fuse_mels(x, longer)
 
 
 class Stage(nn.Module):

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils import fuse_conv_bn_eval
 
 from openclap.config import FrontEnd, PANNConfig
-from openclap.models.fusion import LOCAL, VIEWS, fuse_rows, local_views, make_fusion
+from openclap.models.fusion import LOCAL, VIEWS, MelFusion, fuse_rows, local_views, make_fusion
 
 __all__ = ["PANN", "make_pann"]
 
@@ -24,16 +25,16 @@ __all__ = ["PANN", "make_pann"]
 class PANN(nn.Module):
     """A convolutional audio tower; takes mels of any number of frames that survives its pooling."""
 
-    def __init__(self, config: PANNConfig, front_end: FrontEnd) -> None:
+    def __init__(self, config: PANNConfig, front_end: FrontEnd, channels: int = 1) -> None:
         super().__init__()
         self.batch_norm = nn.BatchNorm2d(front_end.mel_bins)
         self.blocks = nn.ModuleList(
             Block(inner, width, config, pool)
-            for inner, width, pool in zip((1, *config.widths[:-1]), config.widths, config.pools, strict=True)
+            for inner, width, pool in zip((channels, *config.widths[:-1]), config.widths, config.pools, strict=True)
         )
         self.dropout = nn.Dropout(config.dropout)
         self.head_dropout = nn.Dropout(config.head_dropout)
-        self.hidden = nn.Linear(config.widths[-1], config.output)
+        self.hidden: Any = nn.Linear(config.widths[-1], config.output) if config.hidden else None
         self.output_dropout = nn.Dropout(config.output_dropout)
         self.apply(_initialise)
 
@@ -47,7 +48,8 @@ class PANN(nn.Module):
             x = self.dropout(block(x))
         x = x.mean(3)  # (B, C, T')
         x = x.amax(2) + x.mean(2)  # (B, C)
-        x = F.relu(self.hidden(self.head_dropout(x)))  # (B, D)
+        if self.hidden is not None:
+            x = F.relu(self.hidden(self.head_dropout(x)))  # (B, D)
         return self.output_dropout(x)
 
     def fold_batch_norms(self) -> PANN:
@@ -88,6 +90,29 @@ class FusedPANN(PANN):
         return fuse_rows(self.fusion, maps, local, longer)
 
 
+class MelFusedPANN(PANN, MelFusion):
+    """PANN with a 1-D fusion."""
+
+    def __init__(self, config: PANNConfig, front_end: FrontEnd, fusion: str) -> None:
+        super().__init__(config, front_end)
+        self.add_mel_fusion(fusion, front_end.mel_bins)
+
+    def first_maps(self, x: Tensor, longer: Tensor) -> Tensor:
+        """(B, V, T, F) → (B, C, T / 2, F / 2)."""
+        return self.blocks[0](self.fuse_mels(x, longer))
+
+
+class ChannelMapPANN(PANN):
+    """PANN over four channels, the four views; a single view is used for all four."""
+
+    def __init__(self, config: PANNConfig, front_end: FrontEnd) -> None:
+        super().__init__(config, front_end, VIEWS)
+
+    def first_maps(self, x: Tensor, longer: Tensor) -> Tensor:
+        """(B, V, T, F) → (B, C, T / 2, F / 2)."""
+        return self.blocks[0](x.expand(-1, VIEWS, -1, -1))
+
+
 class Block(nn.Module):
     """Convolution, batch norm and ReLU, once or twice, then average pooling."""
 
@@ -110,8 +135,12 @@ class Block(nn.Module):
 
 
 def make_pann(config: PANNConfig, front_end: FrontEnd, fusion: str | None) -> PANN:
-    """Build the tower, with a fusion where one is named."""
-    return PANN(config, front_end) if fusion is None else FusedPANN(config, front_end, fusion)
+    """Build the tower: without fusion, or with one on the mel (1-D), on the first maps (2-D) or in the channels."""
+    if fusion is None:
+        return PANN(config, front_end)
+    if fusion == "channel_map":
+        return ChannelMapPANN(config, front_end)
+    return (MelFusedPANN if fusion.endswith("_1d") else FusedPANN)(config, front_end, fusion)
 
 
 def _initialise(module: nn.Module) -> None:

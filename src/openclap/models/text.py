@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from openclap.config import TextConfig, WordsConfig
 from openclap.errors import UsageError
 
-__all__ = ["TextTransformer", "WordVectorTower", "make_bert", "make_clip", "make_roberta", "make_sbert"]
+__all__ = ["TextTransformer", "WordVectorTower", "make_bert", "make_clip", "make_gpt2", "make_roberta", "make_sbert"]
 
 Pool = Callable[[Any, Tensor, Tensor], Tensor]  # output of the transformer, ids, mask (B, L) → (B, D)
 
@@ -104,9 +104,27 @@ def _pooler_output(output: Any, ids: Tensor, mask: Tensor) -> Tensor:
     return pooled
 
 
+def _first_state(output: Any, ids: Tensor, mask: Tensor) -> Tensor:
+    states: Tensor = output.last_hidden_state  # (B, L, D)
+    return states[:, 0]
+
+
 def _state_at_end(output: Any, ids: Tensor, mask: Tensor) -> Tensor:
     states: Tensor = output.last_hidden_state  # (B, L, D)
     return states[torch.arange(len(ids), device=ids.device), ids.argmax(1)]
+
+
+def _state_at_last(pad_id: int) -> Pool:
+    """The state at the last token, whose place is told by how many tokens are not the pad token.
+
+    Microsoft's code counts so, and pads with "!": each "!" of a text moves the place one token forward.
+    """
+
+    def pool(output: Any, ids: Tensor, mask: Tensor) -> Tensor:
+        states: Tensor = output.last_hidden_state  # (B, L, D)
+        return states[torch.arange(len(ids), device=ids.device), (ids != pad_id).sum(1) - 1]
+
+    return pool
 
 
 def _mean(output: Any, ids: Tensor, mask: Tensor) -> Tensor:
@@ -134,17 +152,19 @@ class WordVectorTower(nn.Module):
 
 
 def make_roberta(config: TextConfig) -> TextTransformer:
-    """RoBERTa, of which the pooler's output is used."""
+    """RoBERTa, of which the pooler's output is used, or the state of the first token."""
     from transformers import RobertaConfig, RobertaModel
 
-    return TextTransformer(config, RobertaModel(RobertaConfig(**_bert_sizes(config))), _pooler_output)
+    tower = RobertaModel(RobertaConfig(**_bert_sizes(config)), add_pooling_layer=config.pooler)
+    return TextTransformer(config, tower, _pooler_output if config.pooler else _first_state)
 
 
 def make_bert(config: TextConfig) -> TextTransformer:
-    """BERT, of which the pooler's output is used."""
+    """BERT, of which the pooler's output is used, or the state of the first token."""
     from transformers import BertConfig, BertModel
 
-    return TextTransformer(config, BertModel(BertConfig(**_bert_sizes(config))), _pooler_output)
+    tower = BertModel(BertConfig(**_bert_sizes(config)), add_pooling_layer=config.pooler)
+    return TextTransformer(config, tower, _pooler_output if config.pooler else _first_state)
 
 
 def make_clip(config: TextConfig) -> TextTransformer:
@@ -160,3 +180,18 @@ def make_sbert(config: TextConfig) -> TextTransformer:
     from transformers import BertConfig, BertModel
 
     return TextTransformer(config, BertModel(BertConfig(**_bert_sizes(config)), add_pooling_layer=False), _mean)
+
+
+def make_gpt2(config: TextConfig) -> TextTransformer:
+    """GPT-2, of which the state at the end-of-text token is used."""
+    from transformers import GPT2Config, GPT2Model
+
+    sizes = _sizes(config)
+    names = {
+        "intermediate_size": "n_inner",
+        "layer_norm_eps": "layer_norm_epsilon",
+        "hidden_act": "activation_function",
+    }
+    dropouts = dict.fromkeys(("resid_pdrop", "embd_pdrop", "attn_pdrop"), config.dropout)
+    theirs = GPT2Config(**{names.get(name, name): value for name, value in sizes.items()}, **dropouts, use_cache=False)
+    return TextTransformer(config, GPT2Model(theirs), _state_at_last(config.pad_id))

@@ -220,7 +220,8 @@ class ModelCard(BaseModel):
     """A model; requests are answered by the `loaded` one alone.
 
     `calibrated`: whether confidences were fitted for it; with any other their order holds, how large they are is a
-    guess.
+    guess. What `openclap models` tells of a model with a name is here, too: `parameters` in millions, `rate` in Hz at
+    which it hears, `esc50` as published in `source`.
     """
 
     id: str
@@ -231,6 +232,13 @@ class ModelCard(BaseModel):
     embedding: int | None = None
     licence: str | None = None
     calibrated: bool | None = None
+    what: str | None = None
+    parameters: float | None = None
+    rate: int | None = None
+    languages: str | None = None
+    trained_on: str | None = None
+    esc50: float | None = None
+    source: str | None = None
 
 
 class ModelsResponse(BaseModel):

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Response
 from fastapi import Request as HttpRequest
 
 from openclap.checkpoints.locate import is_available
-from openclap.checkpoints.presets import PRESETS, find_preset
+from openclap.checkpoints.presets import PRESETS, Preset, find_preset
 from openclap.confidence import has_own_curves
 from openclap.errors import RequestRefused
 from openclap.serve.engine import Engine
@@ -82,14 +82,20 @@ def _model_cards(engine: Engine) -> list[ModelCard]:
         owned_by="openclap",
         loaded=True,
         embedding=engine.clap.config.embedding,
-        licence=known.licence if known else None,
         calibrated=has_own_curves(engine.clap),
+        **_facts(known),
     )
     others = [
         ModelCard(
-            id=preset.name, owned_by=(preset.repo or "openclap").partition("/")[0], loaded=False, licence=preset.licence
+            id=preset.name, owned_by=(preset.repo or "openclap").partition("/")[0], loaded=False, **_facts(preset)
         )
         for preset in PRESETS
         if preset.name != engine.name and is_available(preset)
     ]
     return [loaded, *others]
+
+
+def _facts(preset: Preset | None) -> dict[str, Any]:
+    """What the table of models says of one; nothing of a model that is not in it."""
+    names = ("licence", "what", "parameters", "rate", "languages", "trained_on", "esc50", "source")
+    return {} if preset is None else {name: getattr(preset, name) or None for name in names}

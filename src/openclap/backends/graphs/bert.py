@@ -18,8 +18,9 @@ def bert(g: Graph, config: CLAPConfig) -> object:
     """RoBERTa and BERT: sums of word, position and type vectors (B, L, D), mask (B, L) of 0 or 1 → (B, E)."""
     inputs, states = _states(g, config)
     first = opset.gather(states, opset.constant(np.int64(0)), opset.constant(np.int64(1)))
-    pooled = opset.tanh(g.linear(first, "text.tower.pooler.dense"))
-    return ov.Model([g.projection(pooled, "text_projection")], inputs, "text")
+    assert isinstance(config.text, TextConfig)
+    pooled = opset.tanh(g.linear(first, "text.tower.pooler.dense")) if config.text.pooler else first
+    return ov.Model([g.projection(pooled, "text_projection", config)], inputs, "text")
 
 
 def sbert(g: Graph, config: CLAPConfig) -> object:
@@ -28,7 +29,7 @@ def sbert(g: Graph, config: CLAPConfig) -> object:
     weight = opset.unsqueeze(inputs[1], g.index([2]))
     total = opset.reduce_sum(states * weight, g.index([1]), False)
     mean = total / opset.reduce_sum(weight, g.index([1]), False)
-    return ov.Model([g.projection(mean, "text_projection")], inputs, "text")
+    return ov.Model([g.projection(mean, "text_projection", config)], inputs, "text")
 
 
 def _states(g: Graph, config: CLAPConfig) -> tuple[list[Node], Node]:

@@ -1,4 +1,4 @@
-"""The 2-D fusions of `openclap.models.fusion` as graphs; their 1 x 1 convolutions are products over tokens."""
+"""The fusions of `openclap.models.fusion` as graphs; their 1 x 1 convolutions are products over tokens."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from openclap.backends.graphs.engine import opset
 from openclap.backends.graphs.ops import Graph, Node
 from openclap.config import CLAPConfig
 
-__all__ = ["LOCAL", "VIEWS", "fuse_maps", "fuse_tokens", "select_rows"]
+__all__ = ["LOCAL", "VIEWS", "fuse_maps", "fuse_mels", "fuse_tokens", "select_rows"]
 
 VIEWS, LOCAL = 4, 3
 
@@ -54,7 +54,12 @@ def fuse_maps(
     x = mel * g.number(scale) + g.number(shift)
     if config.fusion is None:
         return [mel], stem(x)
-    maps, longer = stem(g.part(x, 0, 1)), opset.parameter([-1], np.bool_, "longer")
+    longer = opset.parameter([-1], np.bool_, "longer")
+    if config.fusion == "channel_map":  # all rows are alike; the flag is an input but not used
+        return [mel, longer], stem(x)
+    if config.fusion.endswith("_1d"):
+        return [mel, longer], stem(fuse_mels(g, config.fusion, x, longer))
+    maps = stem(g.part(x, 0, 1))
     width, frames, bins = (g.size(maps, axis) for axis in (1, 2, 3))
     local = project(g.reshape(g.part(x, 1, VIEWS), -1, 1, g.size(x, 2), g.size(x, 3)))
     local_frames, local_bins = g.size(local, 2), g.size(local, 3)
@@ -67,14 +72,28 @@ def fuse_maps(
     return [mel, longer], g.transpose(g.reshape(tokens, 0, frames, bins, width), 0, 3, 1, 2)
 
 
+def fuse_mels(g: Graph, fusion: str, x: Node, longer: Node) -> Node:
+    """A 1-D fusion: normalised mels (B, 4, T, F) → (B, 1, T, F), of rows that are not `longer` the first view."""
+    frames, bins = g.size(x, 2), g.size(x, 3)
+    whole = g.reshape(g.part(x, 0, 1), -1, frames, bins)
+    local = g.transpose(g.reshape(g.part(x, 1, VIEWS), -1, frames, bins), 0, 2, 1)  # (B * 3, F, T)
+    weight, bias = g.fold_batch_norm("audio.local_project.0", "audio.local_project.1")
+    local = opset.convolution(local, g.number(weight), [LOCAL], [2], [2], [1]) + g.number(bias.reshape(1, -1, 1))
+    local = g.reshape(g.transpose(local, 0, 2, 1), -1, LOCAL * g.size(local, 2), bins)  # (B, T, F)
+    local = _pad_or_cut(g, local, frames, 1)
+    both = fuse_tokens(g, fusion.partition("_")[0], whole, local, "audio.fusion")
+    return opset.unsqueeze(select_rows(g, longer, both, whole), g.index([1]))
+
+
 def _pad_or_cut(g: Graph, x: Node, size: int, axis: int) -> Node:
     """Pad an axis with zeros at its end, or cut it, to `size`."""
     have = g.size(x, axis)
     if have >= size:
         return x if have == size else g.part(x, 0, size, axis)
-    end = [0] * 4
+    axes = len(x.output(0).get_partial_shape())
+    end = [0] * axes
     end[axis] = size - have
-    return opset.pad(x, g.index([0] * 4), g.index(end), "constant", g.number(0))
+    return opset.pad(x, g.index([0] * axes), g.index(end), "constant", g.number(0))
 
 
 def _local(g: Graph, x: Node, name: str) -> Node:

@@ -6,11 +6,13 @@ one to those of the next, so that folding, shifting, windowing and merging move 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 
 from openclap.backends.graphs.engine import opset, ov
-from openclap.backends.graphs.fusion import LOCAL, VIEWS, fuse_tokens, select_rows
+from openclap.backends.graphs.fusion import LOCAL, VIEWS, fuse_mels, fuse_tokens, select_rows
 from openclap.backends.graphs.ops import Array, Graph, Node
 from openclap.config import CLAPConfig, HTSATConfig
 
@@ -32,28 +34,39 @@ def htsat(g: Graph, config: CLAPConfig) -> object:
     stretch = _stretch(front.clip_frames, folds * audio.image)
     scale, shift = g.batch_norm("audio.batch_norm")
 
-    def pixels(view: Node) -> Node:
-        """(B, V, T, F) → (B * V, frames * F), normalised and stretched to the image's frames."""
-        level = view * g.number(scale) + g.number(shift)
+    def pixels(level: Node) -> Node:
+        """Normalised (B, V, T, F) → (B * V, frames * F), stretched to the image's frames."""
         if stretch is not None:
             level = opset.matmul(g.number(stretch), level, False, False)
         return g.reshape(level, -1, folds * audio.image * front.mel_bins)
 
-    x = _patches(g, pixels(mel if config.fusion in (None, "channel_map") else g.part(mel, 0, 1)), config)
-    if config.fusion is not None and config.fusion != "channel_map":
-        longer = opset.parameter([-1], np.bool_, "longer")
+    level = mel * g.number(scale) + g.number(shift)
+    if config.fusion is None:
+        x = _patches(g, pixels(level), config)
+    else:
+        longer = opset.parameter([-1], np.bool_, "longer")  # of a channel map not used: all rows are alike
         inputs.append(longer)
-        local = _local_patches(g, pixels(g.part(mel, 1, VIEWS)), config)
-        x = select_rows(g, longer, fuse_tokens(g, config.fusion.partition("_")[0], x, local, "audio.patches.fusion"), x)
-    elif config.fusion == "channel_map":  # all rows are alike; the flag is an input but not used
-        inputs.append(opset.parameter([-1], np.bool_, "longer"))
+        x = _fused_patches(g, level, longer, pixels, config)
     x = g.layer_norm(x, "audio.patches.norm") if audio.patch_norm else x
     x = _stages(g, x, audio)
     x = g.mean(g.layer_norm(x, "audio.norm"), 1)
-    return ov.Model([g.projection(x, "audio_projection")], inputs, "audio")
+    return ov.Model([g.projection(x, "audio_projection", config)], inputs, "audio")
 
 
 # -- patches -----------------------------------------------------------------------------------------
+
+
+def _fused_patches(g: Graph, level: Node, longer: Node, pixels: Callable[[Node], Node], config: CLAPConfig) -> Node:
+    """Normalised views (B, 4, T, F) → tokens (B, side * side, D): a channel map, or a 1-D or 2-D fusion."""
+    assert config.fusion is not None
+    kind, _, dimensions = config.fusion.partition("_")
+    if config.fusion == "channel_map":
+        return _patches(g, pixels(level), config)
+    if dimensions == "1d":
+        return _patches(g, pixels(fuse_mels(g, config.fusion, level, longer)), config)
+    x = _patches(g, pixels(g.part(level, 0, 1)), config)
+    local = _local_patches(g, pixels(g.part(level, 1, VIEWS)), config)
+    return select_rows(g, longer, fuse_tokens(g, kind, x, local, "audio.patches.fusion"), x)
 
 
 def _patches(g: Graph, pixels: Node, config: CLAPConfig) -> Node:

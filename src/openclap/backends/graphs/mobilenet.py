@@ -23,7 +23,7 @@ def mobilenet(g: Graph, config: CLAPConfig) -> object:
     inputs, first = fuse_maps(g, config, lambda mel: _stem(g, mel), project)
     x = g.mean(_maps(g, first, audio), 2, 3)  # (B, features)
     x = opset.hswish(g.linear(x, "audio.hidden"))
-    return ov.Model([g.projection(x, "audio_projection")], inputs, "audio")
+    return ov.Model([g.projection(x, "audio_projection", config)], inputs, "audio")
 
 
 def mobilenet_frames(g: Graph, mel: Node, audio: MobileNetConfig) -> Node:

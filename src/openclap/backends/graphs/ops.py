@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from openclap.backends.graphs.engine import opset, ov
-from openclap.config import ACTIVATIONS
+from openclap.config import ACTIVATIONS, CLAPConfig
 
 __all__ = ["Graph", "Node"]
 
@@ -115,7 +115,11 @@ class Graph:
 
     # -- ends ----------------------------------------------------------------------------------------
 
-    def projection(self, x: Node, name: str) -> Node:
-        """The projection (B, D) → (B, E) unit rows: linear, ReLU, linear, length 1."""
-        y = self.linear(opset.relu(self.linear(x, f"{name}.0")), f"{name}.2")
+    def projection(self, x: Node, name: str, config: CLAPConfig) -> Node:
+        """The projection (B, D) → (B, E) unit rows (see `CLAPConfig.projection`)."""
+        y = self.linear(x, f"{name}.0")
+        if config.projection == "residual":
+            y = self.layer_norm(y + self.linear(self.activation(y, "gelu"), f"{name}.2"), f"{name}.4")
+        else:
+            y = self.linear(opset.relu(y), f"{name}.2")
         return opset.normalize_l2(y, self.index([-1]), 1e-24, "max")

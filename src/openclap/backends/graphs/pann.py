@@ -25,8 +25,8 @@ def pann(g: Graph, config: CLAPConfig) -> object:
         x = _block(g, x, i, audio)
     x = g.mean(x, 3)  # (B, C, T')
     x = opset.reduce_max(x, g.index([2]), False) + g.mean(x, 2)
-    x = g.projection(opset.relu(g.linear(x, "audio.hidden")), "audio_projection")
-    return ov.Model([x], inputs, "audio")
+    x = opset.relu(g.linear(x, "audio.hidden")) if audio.hidden else x
+    return ov.Model([g.projection(x, "audio_projection", config)], inputs, "audio")
 
 
 def _block(g: Graph, x: Node, i: int, audio: PANNConfig) -> Node:

@@ -111,7 +111,7 @@ def smaller(config: CLAPConfig, keep: Keep) -> CLAPConfig:
 
 def smaller_pann(audio: PANNConfig, keep: Keep) -> PANNConfig:
     widths = tuple(_units_left(w, keep.channels, LANES) for w in audio.widths)
-    return replace(audio, widths=widths, output=_units_left(audio.output, keep.mlp))
+    return replace(audio, widths=widths, output=_units_left(audio.output, keep.mlp) if audio.hidden else widths[-1])
 
 
 def smaller_mobilenet(audio: MobileNetConfig, keep: Keep) -> MobileNetConfig:
@@ -158,6 +158,8 @@ def units_of(config: CLAPConfig, pruned: CLAPConfig) -> list[Units]:
         units += of_audio(config.audio, pruned.audio, config.fusion)
     if of_text is not None:
         units += of_text(config.text, pruned.text)
+    if config.projection == "residual":  # it has no biases
+        return [replace(unit, bias=None) if unit.reader == "audio_projection.0" else unit for unit in units]
     return units
 
 
@@ -210,7 +212,8 @@ def _head_units(makes: list[str], reader: str, text: TextConfig, small: TextConf
 
 
 def pann_units(audio: PANNConfig, small: PANNConfig, fusion: str | None) -> Iterator[Units]:
-    """The channels of every convolution; those of the last one of the first block also go through the fusion."""
+    """The channels of every convolution; those of the last one of the first block also go through a 2-D fusion."""
+    fusion = fusion if fusion is not None and fusion.endswith("_2d") else None  # others end before the first block
     for block, (count, kept) in enumerate(zip(audio.widths, small.widths, strict=True)):
         for conv in range(audio.convs):
             at = f"audio.blocks.{block}.convs.{conv}"
@@ -218,7 +221,8 @@ def pann_units(audio: PANNConfig, small: PANNConfig, fusion: str | None) -> Iter
             reader = f"audio.blocks.{block + last}.convs.{0 if last else conv + 1}.0"
             bias = None
             if last and block + 1 == len(audio.widths):
-                reader, bias = "audio.hidden", "audio.hidden.bias"
+                reader = "audio.hidden" if audio.hidden else "audio_projection.0"
+                bias = f"{reader}.bias"
             cut = (Slice(f"{at}.0.weight"), *_norm_slices(f"{at}.1"))
             if fusion is not None and last and block == 0:
                 cut += (*_linear_slices("audio.local_project.0"), *_norm_slices("audio.local_project.1"))
@@ -229,7 +233,8 @@ def pann_units(audio: PANNConfig, small: PANNConfig, fusion: str | None) -> Iter
         cut = (*_linear_slices(f"{name}.{first}"), *_norm_slices(f"{name}.{first + 1}"))
         reader, norm = f"{name}.{first + 3}", f"{name}.{first + 1}"
         yield Units(reader, "channels", count, kept, cut, axis=1, bias=f"{reader}.bias", norm=norm)
-    yield replace(_mlp_units("audio.hidden", "audio_projection.0", audio.output, small.output), axis=1)
+    if audio.hidden:
+        yield replace(_mlp_units("audio.hidden", "audio_projection.0", audio.output, small.output), axis=1)
 
 
 def mobilenet_units(audio: MobileNetConfig, small: MobileNetConfig, fusion: str | None) -> Iterator[Units]:
