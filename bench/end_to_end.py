@@ -1,11 +1,12 @@
-"""File → embedding, end to end, side by side: openclap on OpenVINO and on torch, transformers with the same weights, mini.
+"""File → embedding, end to end, side by side: openclap on OpenVINO and on torch, ONNX Runtime with the exported graph, transformers with the same weights, mini.
 
 usage: python bench/end_to_end.py [FOLDER] [--clips 24] [--threads 1] [--rounds 3]
 
 FOLDER is searched for recordings; without one it synthesises its own of 5 s. A full-size fused HTSAT-tiny + RoBERTa with
 random weights is saved by transformers and loaded by all. The ways are interleaved file by file in one run, so the machine's
 mood falls on all alike: read the ratios, not the milliseconds. "In one call" is a file's share when all are given at once. Peak memory is that of a process of its own for each way.
-The floor is the arithmetic of the graph at the rate this machine reaches in a large matrix product. The last line is JSON.
+The floor is the arithmetic of the graph at the rate this machine reaches in a large matrix product. A last table has openclap beside ONNX Runtime, mel → embedding
+and file → embedding, one by one and eight at once, by the clock and by the CPU time of the process. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +32,22 @@ from threadpoolctl import threadpool_limits
 from openclap import CLAP
 from openclap.audio.clips import make_clip
 from openclap.audio.load import load
+from openclap.backends.onnx.graphs import onnx_graph
+from openclap.backends.onnx.session import OnnxSession
 from openclap.clap import Precision
 from openclap.library.scan import find_sounds
 
-WAYS = ("mini", "mini int8", "openclap", "openclap fast", "openclap int8", "openclap torch", "transformers")
+WAYS = (
+    "mini",
+    "mini int8",
+    "mini onnxruntime",
+    "openclap",
+    "openclap fast",
+    "openclap int8",
+    "openclap torch",
+    "onnxruntime",
+    "transformers",
+)
 GFLOP = 11.82  # of HTSAT-tiny for one clip, products and convolutions
 REST = 0.05  # seconds: the threads of the way before spin for a while when they are done
 Embed = Callable[[list[Path]], np.ndarray]
@@ -69,10 +83,26 @@ def save_weights(folder: Path) -> None:
     )
 
 
+def save_graphs(weights: Path) -> None:
+    """The audio towers of both models as `openclap export --onnx` writes them, front end included."""
+    for name, model in (("mini onnxruntime", "mini"), ("onnxruntime", weights)):
+        clap = CLAP.from_pretrained(model)
+        content = onnx_graph(clap.config, clap.checkpoint.weights, "audio").SerializeToString(deterministic=True)
+        (weights / f"{name}.onnx").write_bytes(content)
+
+
+def with_onnxruntime(name: str, weights: Path, threads: int) -> Embed:
+    """What runs the exported graph elsewhere: decode, resample, and ONNX Runtime."""
+    session, rate = OnnxSession(weights / f"{name}.onnx", threads=threads), 32_000 if "mini" in name else 48_000
+    return lambda paths: np.concatenate([session(load(path, rate)[None]) for path in paths])
+
+
 def way_of(name: str, weights: Path, threads: int) -> Embed:
     """A function files → embeddings."""
     if name == "transformers":
         return with_transformers(weights, threads)
+    if name.endswith("onnxruntime"):
+        return with_onnxruntime(name, weights, threads)
     model = "mini" if name.startswith("mini") else weights
     last = name.rsplit(maxsplit=1)[-1]
     precision: Precision = last if last in ("fast", "int8") else "float32"  # type: ignore[assignment]
@@ -169,6 +199,7 @@ def main() -> None:
     warnings.simplefilter("ignore")
     if args.save:
         save_weights(args.weights)
+        save_graphs(args.weights)
         return
     if args.only:
         only(args.only, args.weights, args.files, args.threads)
@@ -184,6 +215,49 @@ def main() -> None:
         files = files[:: max(1, len(files) // args.clips)][: args.clips]
         memory = {name: peak_of(name, weights, files[:8], args.threads) for name in args.ways}
         report(args, weights, files, memory)
+
+
+def engines(args: argparse.Namespace, weights: Path, files: list[Path], console: Console) -> list[dict[str, Any]]:
+    """Openclap beside ONNX Runtime, in turn: each row is a stage of a model with so many clips at once."""
+    table = Table(title=f"openclap beside ONNX Runtime, {args.threads} thread(s), a call")
+    for column in ("what", "clips", "ms", "ONNX Runtime ms", "÷", "10-90 %", "by CPU time"):
+        table.add_column(column, justify="left" if column == "what" else "right")
+    found = []
+    for model, name in (("mini", "mini onnxruntime"), (weights, "onnxruntime")):
+        clap = CLAP.from_pretrained(model, threads=args.threads, backend="openvino")
+        whole = with_onnxruntime(name, weights, args.threads)
+        graph = onnx_graph(clap.config, clap.checkpoint.weights, "mels")
+        tower = OnnxSession(graph.SerializeToString(), threads=args.threads)
+        fused = clap.config.fusion is not None
+        for clips in (1, 8):
+            groups = [files[i : i + clips] for i in range(0, len(files) - clips + 1, clips)]
+            stages: dict[str, list[tuple[Callable[[], object], Callable[[], object]]]] = {"mel": [], "file": []}
+            for some in groups:
+                made = [make_clip(file, clap.front_end, long="head").mel for file in some]
+                mels, longer = np.stack(made), np.zeros(clips, bool)
+                given = (np.repeat(mels, 4, 1), longer) if fused else (mels,)
+                stages["mel"].append((partial(clap.backend.encode_audio, mels, longer), partial(tower, *given)))
+                stages["file"].append((partial(clap.encode_audio, some), partial(whole, some)))
+            for stage, pairs in stages.items():
+                for call in pairs[0]:
+                    call()
+                took = np.array([[cost_of(call) for call in pair] for _ in range(args.rounds) for pair in pairs])
+                ratio, cpu = (took[:, 1] / took[:, 0]).T
+                ms, other = np.median(took[:, :, 0], axis=0) * 1e3
+                spread = "-".join(f"{q:.2f}" for q in np.quantile(ratio, (0.1, 0.9)))
+                what = f"{name.partition('onnxruntime')[0] or 'HTSAT '}{stage} → embedding"
+                table.add_row(what, str(clips), f"{ms:.1f}", f"{other:.1f}", f"{np.median(ratio):.2f}", spread, f"{np.median(cpu):.2f}")  # fmt: skip
+                found.append({"what": what, "clips": clips, "ms": round(ms, 2), "onnxruntime_ms": round(other, 2), "ratio": round(float(np.median(ratio)), 2), "cpu_ratio": round(float(np.median(cpu)), 2)})  # fmt: skip
+    console.print(table)
+    return found
+
+
+def cost_of(call: Callable[[], object]) -> tuple[float, float]:
+    """Seconds by the clock and of CPU time."""
+    time.sleep(REST)
+    start, cpu = time.perf_counter(), time.process_time()
+    call()
+    return time.perf_counter() - start, time.process_time() - cpu
 
 
 def difference(rows: list[np.ndarray], like: list[np.ndarray]) -> tuple[float, float]:
@@ -254,6 +328,7 @@ def report(args: argparse.Namespace, weights: Path, files: list[Path], memory: d
         floors.add_row(name, *(f"{v:.1f}" for v in found.values()), floor)
         summary[f"{name} stages"] = {k: round(v, 2) for k, v in found.items()}
     console.print(floors)
+    summary["engines"] = engines(args, weights, files, console)
     print(json.dumps({"threads": args.threads, "gflops": round(rate, 1), **summary}))
 
 

@@ -19,9 +19,11 @@ from openclap.errors import SoundError, UsageError
 from openclap.library.scan import find_sounds
 from openclap.synth import synthesise_all
 
-__all__ = ["measure"]
+__all__ = ["compare_with_onnx", "measure"]
 
 MOST_SOUNDS = 48
+FUSION_VIEWS = 4
+REST = 0.02  # seconds between two calls: the threads of an engine spin for a while when they are done
 SEARCHED = 100_000  # vectors that a search looks through
 TEXTS = ("a dog barking", "heavy rain on a roof", "someone plays the violin", "an engine that does not start")
 
@@ -29,9 +31,11 @@ TEXTS = ("a dog barking", "heavy rain on a roof", "someone plays the violin", "a
 def measure(clap: CLAP, paths: Iterable[str] = ()) -> dict[str, Any]:
     """Measure every stage: the median time of a call.
 
-    Returns ------- `stages`, a list of {stage, ms, times_real_time}, for one sound at a time; `pipeline`, {sounds,
-    seconds, ms_each, times_real_time, audio_hours_per_hour}, for all sounds in one call; `peak_mb`, the most memory of
-    the process so far; `model` and `runs_on`.
+    Returns
+    -------
+    `stages`, a list of {stage, ms, times_real_time}, for one sound at a time; `pipeline`, {sounds, seconds, ms_each,
+    times_real_time, audio_hours_per_hour}, for all sounds in one call; `peak_mb`, the most memory of the process so
+    far; `model` and `runs_on`.
 
     Raises
     ------
@@ -74,6 +78,80 @@ def measure(clap: CLAP, paths: Iterable[str] = ()) -> dict[str, Any]:
         },
         "peak_mb": _peak_memory(),
     }
+
+
+def compare_with_onnx(clap: CLAP, paths: Iterable[str] = (), *, threads: int | None = None) -> dict[str, Any]:
+    """Compare a model with its own graphs in ONNX Runtime, as `CLAP.export_onnx` writes them.
+
+    The two take turns, call by call, so that the machine's other work falls on both alike.
+
+    Returns
+    -------
+    `stages`, a list of {stage, ms, onnxruntime_ms, ratio}, where `ratio` is how many times as long ONNX Runtime takes,
+    the median over the calls; `model` and `runs_on`.
+
+    Raises
+    ------
+    UsageError
+        None of the files can be used.
+    MissingExtra
+        onnx or onnxruntime is not installed.
+    """
+    from openclap.backends.onnx.graphs import onnx_graph
+    from openclap.backends.onnx.session import OnnxSession
+
+    weights, rate = clap.checkpoint.weights, clap.front_end.sampling_rate
+    mels_in, waves_in, text_in = (
+        OnnxSession(onnx_graph(clap.config, weights, tower).SerializeToString(), threads=threads)
+        for tower in ("mels", "audio", "text")
+    )
+    sounds, seconds = _usable_sounds(list(paths)), clap.front_end.clip_seconds
+    waves = [load(sound, rate, seconds=seconds) for sound in sounds]
+    mels = [make_clip((wave, rate), clap.front_end, long="head").mel[None] for wave in waves]
+    views = 1 if clap.config.fusion is None else FUSION_VIEWS
+    short = np.array([False])
+    inputs = [[np.repeat(mel, views, 1), *([] if views == 1 else [short])] for mel in mels]
+
+    def file_to_vector(sound: Sound) -> object:
+        return waves_in(load(sound, rate, seconds=seconds)[None])
+
+    def text_to_vector(text: str) -> object:
+        return text_in(*clap.tokenizer([text]))
+
+    stages: dict[str, list[tuple[Callable[[], object], Callable[[], object]]]] = {
+        "mel → vector": [
+            (partial(clap.backend.encode_audio, mel, short), partial(mels_in, *given))
+            for mel, given in zip(mels, inputs, strict=True)
+        ],
+        "wave → vector": [
+            (partial(clap.encode_audio, (wave, rate), long="head"), partial(waves_in, wave[None])) for wave in waves
+        ],
+        "file → vector": [
+            (partial(clap.encode_audio, sound, long="head"), partial(file_to_vector, sound)) for sound in sounds
+        ],
+        "text → vector": [(partial(clap.encode_text, text), partial(text_to_vector, text)) for text in TEXTS * 3],
+    }
+    return {
+        "model": clap.name,
+        "runs_on": str(clap.backend.info),
+        "stages": [{"stage": name, **_take_turns(calls)} for name, calls in stages.items()],
+    }
+
+
+def _take_turns(calls: Sequence[tuple[Callable[[], object], Callable[[], object]]]) -> dict[str, float]:
+    """The median times of pairs of calls, in turn, and of their ratios."""
+    for call in calls[0]:  # builds things
+        call()
+    times = np.zeros((len(calls), 2))
+    for row, pair in zip(times, calls, strict=True):
+        for i, call in enumerate(pair):
+            time.sleep(REST)
+            began = time.perf_counter()
+            call()
+            row[i] = time.perf_counter() - began
+    ours, theirs = 1000 * np.median(times, axis=0)
+    ratio = float(np.median(times[:, 1] / times[:, 0]))
+    return {"ms": round(float(ours), 2), "onnxruntime_ms": round(float(theirs), 2), "ratio": round(ratio, 2)}
 
 
 def _nearest(vectors: npt.NDArray[np.float32], query: npt.NDArray[np.float32]) -> npt.NDArray[np.intp]:

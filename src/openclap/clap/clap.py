@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from typing import Unpack  # Python 3.11
 
     from openclap.backends import Backend
+    from openclap.clap.onnx_export import OnnxExport
     from openclap.describe import Writer
     from openclap.models.clap import CLAPModel
     from openclap.options import DescribeKeywords
@@ -167,6 +168,26 @@ class CLAP:
             transformers is not installed.
         """
         export_huggingface(self.config, self._runtime.weights, self.checkpoint.tokenizer_file, folder)
+
+    def export_onnx(
+        self, folder: str | os.PathLike[str], *, int8: bool = True, say: Callable[[str], None] = lambda what: None
+    ) -> OnnxExport:
+        """Write both towers as ONNX files with all that another program needs to run them; see docs/onnx.md.
+
+        `say` is called with what is being done.
+
+        Raises
+        ------
+        ModelError
+            A tower has no graph, or a file gives other vectors than this model.
+        MissingExtra
+            onnx or onnxruntime is not installed.
+        UsageError
+            The folder cannot be written to.
+        """
+        from openclap.clap.onnx_export import export_onnx
+
+        return export_onnx(self, self._runtime.weights, folder, int8=int8, say=say)
 
     # -- facts ---------------------------------------------------------------------------------------
 

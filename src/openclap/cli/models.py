@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal, TypeAlias
 
 import typer
 
@@ -12,6 +12,8 @@ from openclap.cli.show import emit, err, out, plain, table
 from openclap.plurals import count_noun
 
 __all__ = ["VERBS"]
+
+Engine: TypeAlias = Literal["onnxruntime"]
 
 
 def models(
@@ -95,12 +97,20 @@ def bench(
     ] = None,
     *,
     loading: PreciseModelOptions,
+    engine: Annotated[
+        Engine | None,
+        typer.Option("--engine", help="Compare with this engine, by the graphs of `openclap export --onnx`"),
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """How fast a model is on this machine: every stage, and all of them as a pipeline."""
-    from openclap.bench import measure
+    """How fast a model is on this machine: every stage, and all of them as a pipeline; or beside another engine."""
+    from openclap.bench import compare_with_onnx, measure
 
-    report = measure(loading.load(), paths or [])
+    clap = loading.load()
+    if engine is not None:
+        _show_comparison(compare_with_onnx(clap, paths or [], threads=loading.threads), as_json)
+        return
+    report = measure(clap, paths or [])
     if as_json:
         emit([report])
         return
@@ -119,6 +129,22 @@ def bench(
     print(
         f"{line['audio_hours_per_hour']:,.0f} hours of audio an hour; {report['peak_mb'] or '?'} MB of memory at the"
         " peak"
+    )
+
+
+def _show_comparison(report: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        emit([report])
+        return
+    rows = [
+        (row["stage"], f"{row['ms']:.2f}", f"{row['onnxruntime_ms']:.2f}", f"{row['ratio']:.2f} ×")
+        for row in report["stages"]
+    ]
+    table(
+        plain(f"{report['model']}, {report['runs_on']}, beside ONNX Runtime"),
+        ("stage", "ms", "ONNX Runtime ms", "it takes"),
+        rows,
+        right=("ms", "ONNX Runtime ms", "it takes"),
     )
 
 
@@ -141,6 +167,6 @@ VERBS: Verbs = {
     models: ("openclap models", "openclap models --for music"),
     pull: ("openclap pull laion/clap-htsat-fused",),
     doctor: ("openclap doctor --model laion/clap-htsat-fused",),
-    bench: ("openclap bench --precision int8",),
+    bench: ("openclap bench --precision int8", "openclap bench --engine onnxruntime --threads 1"),
     demo: ("openclap demo ~/openclap-demo",),
 }

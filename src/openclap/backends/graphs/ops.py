@@ -18,13 +18,16 @@ Array: TypeAlias = npt.NDArray[Any]
 
 BATCH_NORM_EPS = 1e-5
 LAYER_NORM_EPS = 1e-5
+LEVELS = 127  # of int8, to either side
+SAMPLED = 16  # rows of a table that tell most others from one that was int8
 
 
 class Graph:
     """Builds operators from the names of their weights. Large weights are shared with the mapped file, not copied."""
 
-    def __init__(self, weights: Mapping[str, Array]) -> None:
+    def __init__(self, weights: Mapping[str, Array], *, int8_rows: bool = False) -> None:
         self.weights = weights
+        self._int8_rows = int8_rows  # whether tables are rounded to rows of int8
 
     # -- constants -----------------------------------------------------------------------------------
 
@@ -38,9 +41,22 @@ class Graph:
         return opset.constant(np.asarray(value, np.float32))
 
     @staticmethod
-    def index(values: Sequence[int] | Array) -> Node:
+    def index(values: int | Sequence[int] | Array) -> Node:
         """An int64 constant: a shape, axes, or indices."""
         return opset.constant(np.asarray(values, np.int64))
+
+    def whole(self, value: int) -> Node:
+        """A whole number (1,) for computing with lengths that are not known before a graph runs."""
+        return self.index([value])
+
+    def rows(self, name: str, ids: Node) -> Node:
+        """Rows of a table (V, D) at ids (…) → (…, D); a table that was stored as int8 stays so within the graph."""
+        table = self.weights[name]
+        packed = pack_rows(table, exact=not self._int8_rows)
+        if packed is None:
+            return opset.gather(self.constant(name), ids, self.index(0))
+        levels, scale = (opset.gather(opset.constant(part), ids, self.index(0)) for part in packed)
+        return opset.convert(levels, "f32") * scale
 
     # -- layers --------------------------------------------------------------------------------------
 
@@ -93,6 +109,10 @@ class Graph:
         """The length of an axis, which must be static."""
         return x.output(0).get_partial_shape()[axis].get_length()
 
+    def length(self, x: Node, axis: int) -> Node:
+        """The length (1,) of an axis, which need not be known before the graph runs."""
+        return opset.gather(opset.shape_of(x), self.index([axis]), self.index(0))
+
     def reshape(self, x: Node, *shape: int) -> Node:
         """A new shape; -1 stands for the rest, 0 keeps an axis."""
         return opset.reshape(x, self.index(shape), True)
@@ -109,6 +129,10 @@ class Graph:
         """A slice of one axis."""
         return opset.slice(x, self.index([begin]), self.index([end]), self.index([1]), self.index([axis]))
 
+    def cut(self, x: Node, begin: Node, end: Node, axis: int = 1) -> Node:
+        """A slice of one axis between two `whole` numbers."""
+        return opset.slice(x, begin, end, self.whole(1), self.whole(axis))
+
     def mean(self, x: Node, *axes: int, keep: bool = False) -> Node:
         """The mean over some axes."""
         return opset.reduce_mean(x, self.index(axes), keep)
@@ -122,4 +146,21 @@ class Graph:
             y = self.layer_norm(y + self.linear(self.activation(y, "gelu"), f"{name}.2"), f"{name}.4")
         else:
             y = self.linear(opset.relu(y), f"{name}.2")
-        return opset.normalize_l2(y, self.index([-1]), 1e-24, "max")
+        return self.unit(y)
+
+    def unit(self, x: Node) -> Node:
+        """Rows (…, E) → rows of length 1."""
+        return opset.normalize_l2(x, self.index([-1]), 1e-24, "max")
+
+
+def pack_rows(table: Array, *, exact: bool) -> tuple[Array, Array] | None:
+    """A table (V, D) as int8 rows and their scales (V, 1); None where `exact` numbers are asked for and it has others.
+
+    A checkpoint that stores a table as int8 gives it as float32, see `openclap.checkpoints.compact`.
+    """
+    for part in (table[:SAMPLED], table):
+        scale = (np.abs(part).max(1, keepdims=True) / LEVELS).astype(np.float32)
+        levels = np.round(part / np.maximum(scale, np.finfo(np.float32).tiny)).astype(np.int8)
+        if exact and not np.allclose(levels * scale, part, rtol=1e-6, atol=0):
+            return None
+    return levels, scale
