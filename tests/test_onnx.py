@@ -37,7 +37,7 @@ from openclap.backends.openvino_backend import OpenVINOBackend
 from openclap.bench import compare_with_onnx
 from openclap.checkpoints.compact import pack
 from openclap.clap import onnx_check, onnx_export
-from openclap.config import TEXT, FrontEnd
+from openclap.config import FrontEnd
 from openclap.errors import BadCheckpoint, MissingExtra, ModelError, ModelWarning, UsageError
 from openclap.synth import KINDS, synthesise
 
@@ -105,7 +105,7 @@ def test_the_spectrum_by_products_is_the_fft(n_fft: int, hop: int) -> None:
     assert np.abs(made - log_mel(waves, front)).max() < 1e-3  # dB
 
 
-@pytest.mark.parametrize("kind", [kind for kind, encoder in TEXT.items() if encoder.numpy is not None])
+@pytest.mark.parametrize("kind", ["words", "roberta", "bert", "sbert"])
 def test_token_ids_give_what_openclap_gives(kind: str) -> None:
     text = WORDS if kind == "words" else replace(text_config(kind), pad_id=1)
     config = CLAPConfig(audio=PANN_SMALL, text=text, front_end=FRONT, embedding=24)
@@ -272,7 +272,7 @@ def test_a_graph_that_differs_is_refused(model: CLAP, tmp_path: Path, monkeypatc
 
 def test_a_tower_without_a_graph_is_named(tokenizer_file: Path, tmp_path: Path) -> None:
     config = CLAPConfig(audio=MOBILENET_SMALL, text=text_config("clip"), front_end=FRONT, embedding=24)
-    with pytest.raises(ModelError, match="its clip text tower has no graph; choose another model"):
+    with pytest.raises(ModelError, match="its clip text tower has no graph that reads token ids; choose another model"):
         CLAP.from_config(config, tokenizer=tokenizer_file).export_onnx(tmp_path)
     with pytest.raises(ModelError, match="half a clip of 160001 samples"):
         onnx_graph(config_of(clip_seconds=160_001 / RATE), {}, "audio")

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from openclap.atomic_write import atomic_write, write_json
 from openclap.backends import why_no_graph
+from openclap.backends.graphs.whole import why_no_token_graph
 from openclap.backends.onnx.graphs import onnx_graph
 from openclap.backends.onnx.int8 import quantise
 from openclap.checkpoints.tokenizer import load_fast_tokenizer
@@ -75,7 +76,7 @@ def export_onnx(
     clap: CLAP, weights: Weights, folder: str | os.PathLike[str], *, int8: bool, say: Callable[[str], None]
 ) -> OnnxExport:
     """As `CLAP.export_onnx`, with the current weights of the model."""
-    why_not = why_no_graph(clap.config)
+    why_not = why_no_graph(clap.config) or why_no_token_graph(clap.config.text)
     if why_not is not None:
         raise ModelError(f"{clap.name} cannot be written as ONNX: {why_not}; choose another model")
     if clap.backend.info.dtype != "float32":

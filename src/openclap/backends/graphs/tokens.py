@@ -33,4 +33,4 @@ def words(g: Graph, config: CLAPConfig) -> object:
     weight = opset.softplus(g.rows("text.gate.weight", ids)) * opset.unsqueeze(mask, g.index([2]))
     total = opset.reduce_sum(g.rows("text.table.weight", ids) * weight, g.index([1]), False)
     mean = total / opset.maximum(opset.reduce_sum(weight, g.index([1]), False), g.number(1e-6))
-    return ov.Model([g.projection(mean, "text_projection")], [ids, mask], "text")
+    return ov.Model([g.projection(mean, "text_projection", config)], [ids, mask], "text")

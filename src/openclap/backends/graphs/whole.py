@@ -14,10 +14,10 @@ from openclap.backends.graphs.engine import opset, ov
 from openclap.backends.graphs.front_end import clip_views, window_mels
 from openclap.backends.graphs.ops import Graph, Node
 from openclap.backends.graphs.tokens import token_vectors, words
-from openclap.config import AUDIO, TEXT, CLAPConfig, TextConfig, WordsConfig
+from openclap.config import AUDIO, TEXT, AnyTextConfig, CLAPConfig, TextConfig, WordsConfig
 from openclap.errors import ModelError
 
-__all__ = ["FRONT_END", "audio_graph", "text_graph"]
+__all__ = ["FRONT_END", "audio_graph", "text_graph", "why_no_token_graph"]
 
 FRONT_END = "front_end"  # how the names of its operators begin
 
@@ -47,10 +47,22 @@ def text_graph(g: Graph, config: CLAPConfig) -> Any:
     text, as_float = config.text, opset.convert(mask, "f32")
     if isinstance(text, WordsConfig):
         return _named(_join(words(g, config), [ids, as_float]), [ids, mask])
+    why_not = why_no_token_graph(text)
+    if why_not is not None:
+        raise ModelError(f"{config.name}: {why_not}")
+    assert isinstance(text, TextConfig)
     build = TEXT[text.kind].load("graph")
-    if build is None or not isinstance(text, TextConfig):
-        raise ModelError(f"the {text.kind} text tower of {config.name} has no graph that reads token ids")
     return _named(_join(build(g, config), [token_vectors(g, text, ids), as_float]), [ids, mask])
+
+
+def why_no_token_graph(text: AnyTextConfig) -> str | None:
+    """The reason why no graph of this text tower reads token ids; None where there is one."""
+    encoder = TEXT[text.kind]
+    if isinstance(text, WordsConfig):
+        return None
+    if encoder.graph is None or not isinstance(text, TextConfig) or encoder.graph_mask is not None:
+        return f"its {text.kind} text tower has no graph that reads token ids"
+    return None
 
 
 def _join(tower: Any, made: list[Node]) -> Node:
