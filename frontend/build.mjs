@@ -11,7 +11,7 @@ const BUNDLED = ["@preact/signals", "@preact/signals-core", "preact"]; // what e
 
 const options = {
   absWorkingDir: here,
-  entryPoints: { app: "src/main.tsx" },
+  entryPoints: { app: "src/main.tsx", microphone: "src/live/worklet.ts" },
   outdir: out,
   bundle: true,
   minify: true,

@@ -32,6 +32,11 @@ LOOKS: dict[str, dict[str, Any]] = {
     "phone": {"locale": "en-US", "viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True},
 }
 WORDS = {"en": "church bells", "zh": "教堂的钟声", "phone": "church bells"}
+ALERTS = {
+    "en": "a dog barking, church bells, a siren",
+    "zh": "狗叫，教堂的钟声，警笛",
+    "phone": "a dog barking, church bells, a siren",
+}
 PATIENCE = 60_000  # ms
 
 
@@ -51,9 +56,11 @@ def main() -> None:
         library.close()
         evening = Path(place) / "evening.flac"
         sf.write(evening, an_evening(sounds), RATE)
+        microphone = evening.with_suffix(".wav")
+        sf.write(microphone, an_evening(sounds), RATE, subtype="PCM_16")
         settings = ServeSettings(library=f"{place}/library", roots=(sounds,), manage=True)
         page = PageSettings(library=settings.library, roots=(sounds,))
-        with served_app(make_site(settings, page, clap=clap), settings) as url, browser() as running:
+        with served_app(make_site(settings, page, clap=clap), settings) as url, browser(microphone) as running:
             for name, look in LOOKS.items():
                 tab = running.new_context(**look).new_page()
                 tab.set_default_timeout(PATIENCE)
@@ -99,11 +106,19 @@ def visit(tab: Any, url: str, name: str, evening: Path, folder: Path) -> None:
     tab.locator("#recording-file").set_input_files(str(evening))
     tab.wait_for_selector(".sentence")
     picture("recording")
-    for place in ("live", "teach"):
-        tab.goto(f"{url}?place={place}")
-        field = "#watch-go" if place == "live" else "#teach-search"
-        tab.frame_locator("iframe").locator(field).wait_for()
-        picture(place)
+    live(tab, url, name)
+    picture("live")
+    tab.goto(f"{url}?place=teach")
+    tab.frame_locator("iframe").locator("#teach-search").wait_for()
+    picture("teach")
+
+
+def live(tab: Any, url: str, name: str) -> None:
+    """Listen to the evening by the microphone, until a dog and the bells were heard."""
+    tab.goto(f"{url}?place=live&warmup=0&alerts={ALERTS[name]}")
+    tab.locator("#live-go").click()
+    tab.wait_for_selector(".live-event:nth-child(2) button.span")
+    tab.wait_for_selector(".now .tag")
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ OPTIONS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync", "--autoplay-policy=no-user-gesture-required", "--mute-audio",
 ]  # fmt: skip
-MICROPHONE = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
+MICROPHONE, ALLOWED = "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"
 PATIENCE = 30_000  # ms; a busy machine is slow, a broken page never gets there
 
 
@@ -60,15 +60,19 @@ def served_app(app: Any, own: ServerSettings) -> Iterator[str]:
 
 
 @contextmanager
-def browser(microphone: Path | None = None) -> Iterator[Any]:
-    """Chromium, headless; it may reach no proxy and no network of the environment. `microphone`, a WAV, is what it hears, again and again."""
+def browser(microphone: Path | None = None, *, allowed: bool = True) -> Iterator[Any]:
+    """Chromium, headless; it may reach no proxy and no network of the environment. `microphone`, a WAV, is what it hears, again and again.
+
+    Every page may use it, or, where it is not `allowed`, those that a test gives leave.
+    """
     from playwright.sync_api import sync_playwright
 
     clean: dict[str, str | float | bool] = {
         name: value for name, value in os.environ.items() if "proxy" not in name.lower()
     }
     with sync_playwright() as play:
-        ears = [*MICROPHONE, f"--use-file-for-fake-audio-capture={microphone}"] if microphone else []
+        ears = [MICROPHONE, f"--use-file-for-fake-audio-capture={microphone}"] if microphone else []
+        ears += [ALLOWED] if microphone and allowed else []
         running = play.chromium.launch(executable_path=find_tool("chromium"), args=[*OPTIONS, *ears], env=clean)
         try:
             yield running

@@ -18,7 +18,7 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-from server_for_tests import Running, running
+from server_for_tests import Running, encoded, running
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
@@ -137,6 +137,47 @@ def test_events_are_those_of_watch(server: Running, clap: CLAP, format: str, cha
     assert socket.close_code == 1000
 
 
+def test_windows_are_told_as_watch_judges_them(server: Running, clap: CLAP) -> None:
+    """A client that draws what is heard needs every confidence, not events alone."""
+    samples = (rainy(30, (20,)) * 32767).astype("<i2").tobytes()
+    judged: list[tuple[float, float, list[float]]] = []
+    source = PipeSource(io.BytesIO(samples), rate=RATE)
+    keep = lambda start, end, confidences: judged.append((start, end, confidences.tolist()))
+    list(watch(source, ALERTS, model=clap, warmup=5, unusual=True, judged=keep))
+    with opened(server, alerts=ALERTS, warmup=5, unusual=True, windows=True) as socket:
+        ready, *told, _ = heard(socket, samples)
+    assert ready["alerts"] == [*ALERTS, "unusual"]
+    assert ready["unknown"] == []
+    windows = [one for one in told if one["type"] == "window"]
+    assert len(windows) == len(judged) > 20
+    for window, (start, end, confidences) in zip(windows, judged, strict=True):
+        assert (window["start"], window["end"]) == pytest.approx((start, end), abs=1e-3)
+        assert window["confidences"] == pytest.approx(confidences, abs=2e-3)
+
+
+def test_a_recording_that_was_uploaded_is_watched(server: Running, clap: CLAP) -> None:
+    wave = rainy(30, (20,))
+    with httpx.Client(base_url=server.url) as client:
+        made = client.post("/v1/recordings?name=yard.flac", content=encoded(wave, RATE))
+    source = PipeSource(io.BytesIO((wave * 32767).astype("<i2").tobytes()), rate=RATE)
+    right = list(watch(source, ALERTS, model=clap, warmup=5))
+    with connect(address(server), proxy=None) as socket:
+        socket.send(json.dumps({"alerts": ALERTS, "warmup": 5, "recording": made.json()["id"]}))
+        ready, *events, report = _all(socket)
+    assert ready["type"] == "ready"
+    assert [event["alert"] for event in events] == [event.alert for event in right] == ["a siren"]
+    assert events[0]["start"] == pytest.approx(right[0].start, abs=0.5)
+    assert events[0]["source"] == "yard.flac"
+    assert report["heard"] == pytest.approx(30, abs=0.01)
+    assert socket.close_code == 1000
+
+
+def test_words_that_the_model_does_not_know_are_told_at_once(server: Running) -> None:
+    with opened(server, alerts=["a sirren"]) as socket:
+        ready, *_ = heard(socket, b"")
+    assert [one["word"] for one in ready["unknown"]] == ["sirren"]
+
+
 def test_what_was_taught_is_listened_for(server: Running, clap: CLAP, taught: Path) -> None:
     samples = (rainy() * 32767).astype("<i2").tobytes()
     source = PipeSource(io.BytesIO(samples), rate=RATE)
@@ -216,6 +257,8 @@ GOOD = {"alerts": ["a dog"], "rate": RATE}
         ([{**GOOD, "detectors": ["our siren"] * 4}], 1008, "at most 4 are watched for"),
         ([{**GOOD, "detectors": ["s.safetensors"]}], 1008, "no detector 's.safetensors'; choose our siren"),
         ([{**GOOD, "model": "other"}], 1008, "this server answers with mini"),
+        ([{**GOOD, "recording": "x"}], 1008, "a recording has its own"),
+        ([{"alerts": ["a dog"], "recording": "x"}], 1008, "there is no such recording"),
         ([{**GOOD, "rate": 1}], 1008, "rate is 1"),
         ([{**GOOD, "rate": "NaN"}], 1008, "rate: "),
         ([{**GOOD, "format": "mp3"}], 1008, "format is 'mp3'"),
@@ -278,6 +321,7 @@ def test_more_sockets_than_may_be(server: Running) -> None:
             assert json.loads(socket.recv())["type"] == "ready"
         with pytest.raises(InvalidStatus) as refused, connect(address(server), proxy=None):
             pass
+        plain = httpx.get(server.url + "/v1/watch")  # a browser does not show why a handshake was refused
         held[0].socket.shutdown(SHUT_RDWR)  # gone without a word
         until(lambda: httpx.get(server.url + "/metrics").text, "openclap_sockets 2.0")
         with opened(server, alerts=["a dog"]) as socket:
@@ -285,6 +329,7 @@ def test_more_sockets_than_may_be(server: Running) -> None:
     assert refused.value.response.status_code == 429
     assert refused.value.response.headers["Retry-After"] == "5"
     assert "3 websockets open" in json.loads(refused.value.response.body)["error"]["message"]
+    assert (plain.status_code, plain.content) == (429, refused.value.response.body)
     until(lambda: httpx.get(server.url + "/metrics").text, "openclap_sockets 0.0")
 
 

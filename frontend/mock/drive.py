@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from drive_live import use_live
 from drive_recording import use_recording
 from playwright.sync_api import sync_playwright
 from visits import HIT, OPTIONS, ROW, Visit, check, mock, write_report, wrong
@@ -212,6 +213,7 @@ def main() -> int:
         dragged_and_dropped(running, url)
         map_and_tray(running, url, folder)
         use_recording(running, url, folder)
+        use_live(running, url, folder)
         seen_by_all(running, url, empty, folder)
         running.close()
     if args.report:

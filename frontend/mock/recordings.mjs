@@ -141,6 +141,10 @@ function unknown(texts) {
 }
 
 async function question(tool, request, answer, { read, json, error, log }) {
+  if (request.headers["content-type"]?.startsWith("multipart/")) { // a sound of a few seconds
+    const language = (await read(request)).includes('name="language"\r\n\r\nzh') ? "zh" : "en";
+    return json(answer, ANSWERS[tool]({ name: "now", seconds: 5 }, { language }));
+  }
   const wish = JSON.parse(await read(request));
   const one = kept.get(wish.recording);
   if (!one) return error(answer, 404, "there is no such recording, or no longer; upload it again");

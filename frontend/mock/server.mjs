@@ -6,6 +6,7 @@ import { dirname, extname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { recordings } from "./recordings.mjs";
 import { CLUSTERS, collected, file, peaks, playedTags, point, random, tone } from "./library.mjs";
+import { DETECTORS, isFull, setFull, upgrade } from "./watching.mjs";
 
 const option = (name, otherwise) => {
   const at = process.argv.indexOf(`--${name}`);
@@ -14,7 +15,7 @@ const option = (name, otherwise) => {
 const flag = (name) => process.argv.includes(`--${name}`);
 const STATIC = join(dirname(fileURLToPath(import.meta.url)), "..", "..", "src", "openclap", "page", "static");
 const SLOW = Number(option("slow", 0));
-const CSP = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; media-src 'self'; connect-src 'self'; frame-src 'self'; base-uri 'none'; form-action 'none'";
+const CSP = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; media-src 'self' data: blob:; connect-src 'self' blob:; font-src 'self'; worker-src 'self' blob:; manifest-src 'self'; frame-src 'self'; base-uri 'none'; form-action 'none'";
 const TYPES = { ".html": "text/html; charset=utf-8", ".js": "text/javascript", ".css": "text/css" };
 const BARE = `<!doctype html><title>bare</title><input id="field"><p id="typed"></p><script>field.oninput = () => (typed.textContent = field.value)</script>`; // to measure by
 let count = Number(option("files", 10000));
@@ -150,6 +151,8 @@ const ROUTES = {
   },
   "GET /v1/library/export": (_, answer, query) => send(answer, 200, query.getAll("path").join("\n"), { "Content-Type": "application/zip" }),
   "POST /v1/library/export": async (request, answer) => send(answer, 200, `file\n${JSON.parse(await read(request)).paths.join("\n")}`, { "Content-Type": "text/csv" }),
+  "GET /v1/watch": (_, answer) => (isFull() ? error(answer, 429, "the server has 16 websockets open, which is as many as it takes; try again later") : error(answer, 426, "this is a websocket")),
+  "POST /mock/full": (_, answer) => json(answer, setFull() ?? {}),
   "POST /v1/library/index": index,
   "POST /v1/search": async (request, answer) => {
     const body = await read(request);
@@ -182,7 +185,8 @@ createServer(async (request, answer) => {
     if (await recordings(request, answer, address.pathname, address.searchParams, { json, error, send, read, byPath, log })) return;
   }
   if (address.pathname === "/bare") return answer.writeHead(200, { "Content-Type": TYPES[".html"] }).end(BARE);
+  if (address.pathname === "/v1/detectors") return json(answer, { detectors: DETECTORS.map((name) => ({ name })) });
   if (address.pathname.startsWith("/studio")) return send(answer, 200, `<!doctype html><title>studio</title><p>studio ${address.search.replace(/[<>&]/g, "")}`, { "Content-Type": TYPES[".html"] });
   const name = join(STATIC, address.pathname === "/" ? "index.html" : address.pathname.slice(1).replaceAll("..", ""));
   return existsSync(name) ? send(answer, 200, readFileSync(name), { "Content-Type": TYPES[extname(name)] ?? "text/plain" }) : error(answer, 404, "No such route.");
-}).listen(Number(option("port", 8123)), "127.0.0.1", () => console.log("http://127.0.0.1:" + option("port", 8123)));
+}).on("upgrade", (request, socket, head) => upgrade(request, socket, head, log)).listen(Number(option("port", 8123)), "127.0.0.1", () => console.log("http://127.0.0.1:" + option("port", 8123)));

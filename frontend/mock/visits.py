@@ -13,7 +13,14 @@ from typing import Any
 
 HERE = Path(__file__).parent
 AXE = (HERE.parent / "node_modules/axe-core/axe.min.js").read_text()
-OPTIONS = ["--headless", "--no-sandbox", "--disable-gpu", "--mute-audio", "--autoplay-policy=no-user-gesture-required"]
+OPTIONS = [
+    "--headless",
+    "--use-fake-device-for-media-stream",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--mute-audio",
+    "--autoplay-policy=no-user-gesture-required",
+]
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 ROW, HIT = ".body .row .name", ".relevance >> visible=true"
 DROP = "([names, size]) => { const data = new DataTransfer(); for (const name of names) data.items.add(new File(['RIFF'.padEnd(size)], name, { type: 'audio/wav' })); for (const kind of ['dragover', 'drop']) document.body.dispatchEvent(new DragEvent(kind, { bubbles: true, cancelable: true, dataTransfer: data })) }"

@@ -2,6 +2,7 @@
 import type { Page } from "./api";
 import { clean } from "./list/names";
 import { Icon } from "./parts/icons";
+import { LiveDot } from "./live/dot";
 import { Menu } from "./parts/menu";
 import { Notice } from "./parts/notice";
 import { loadModel, page } from "./server";
@@ -28,7 +29,7 @@ export function Places({ bottom }: { bottom?: boolean }) {
   return (
     <nav class={bottom ? "places bottom" : "places"} aria-label={t("head.places")}>
       {PLACES.map((name: Place) => (
-        <Link key={name} to={{ place: name }} on={place === name}><Icon name={name} />{t(`place.${name}`)}</Link>
+        <Link key={name} to={{ place: name }} on={place === name}><Icon name={name} />{t(`place.${name}`)}{name === "live" && <LiveDot />}</Link>
       ))}
     </nav>
   );

@@ -1,7 +1,7 @@
 // The keys, shown by "?".
 import { signal } from "@preact/signals";
 import { Window } from "./parts/window";
-import { state } from "./state";
+import { state, type Place } from "./state";
 import type { Key } from "./strings";
 import { t } from "./words";
 
@@ -11,6 +11,7 @@ const IN_RECORDING: [string[], Key][] = [
   [["Space"], "keys.space"], [["←", "→"], "keys.jump"], [["+", "−", "0"], "keys.zoom"], [["Page Up", "Page Down"], "keys.pan"], [["I", "O"], "keys.span"], [["L"], "keys.loop"], [["Esc"], "keys.unchoose"], [["←", "→"], "keys.tools"],
   [["?"], "keys.help"],
 ];
+const IN_LIVE: [string[], Key][] = [[["L"], "keys.listen"], [["/"], "keys.alerts"], [["Enter"], "keys.listen_now"], [["?"], "keys.help"]];
 const KEYS: [string[], Key][] = [
   [["/"], "keys.query"], [["↑", "↓"], "keys.down"], [["Space"], "keys.space"], [["←", "→"], "keys.seek"], [["Enter"], "keys.enter"],
   [["F"], "keys.favourite"], [["X"], "keys.tick"], [["O"], "keys.recording"], [["L"], "keys.loop"], [["Home", "End"], "keys.ends"], [["Esc"], "keys.escape"], [["?"], "keys.help"],
@@ -20,7 +21,7 @@ export function Help() {
   return (
     <Window open={helping} title={t("keys.title")}>
       <dl class="keys">
-        {(state.value.place === "recording" ? IN_RECORDING : KEYS).map(([keys, does]) => (
+        {(({ recording: IN_RECORDING, live: IN_LIVE } as Partial<Record<Place, typeof KEYS>>)[state.value.place] ?? KEYS).map(([keys, does]) => (
           <div key={does}><dt>{keys.map((key) => <kbd key={key}>{key}</kbd>)}</dt><dd>{t(does)}</dd></div>
         ))}
       </dl>

@@ -5,6 +5,7 @@ import { active, focusRow, inList, scroller } from "./list/list";
 import { moreLike } from "./list/row";
 import { audition, current, length, loop, now, play, seek, setLoop, toggle } from "./player/audio";
 import { focusQuery } from "./query/query";
+import { pressedInLive } from "./live/keys";
 import { pressedInRecording } from "./recording/keys";
 import { openSound } from "./recording/recording";
 import { state } from "./state";
@@ -87,6 +88,7 @@ function pressed(event: KeyboardEvent): void {
   const target = event.target as HTMLElement;
   if (event.key === "?" && !isField(target)) return void (helping.value = true);
   if (state.peek().place === "recording") return pressedInRecording(event);
+  if (state.peek().place === "live") return pressedInLive(event);
   if (state.peek().place !== "find") return;
   if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
   if (target.closest(".map") || document.querySelector("dialog[open], :popover-open")) return;

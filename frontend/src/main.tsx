@@ -11,6 +11,8 @@ import { Player } from "./player/player";
 import { said } from "./said";
 import { followListening } from "./recording/listening";
 import { followPictures } from "./recording/pictures";
+import { followLive } from "./live/live";
+import { LivePlace } from "./live/place";
 import { RecordingPlace } from "./recording/place";
 import { followQuestions } from "./recording/questions";
 import { followRecording } from "./recording/recording";
@@ -28,9 +30,10 @@ function Page() {
       <Header />
       <Find />
       <RecordingPlace />
+      <LivePlace />
       <Studios />
       {find && <Tray />}
-      {state.value.place !== "recording" && <Player />}
+      {!["recording", "live"].includes(state.value.place) && <Player />}
       <Places bottom />
       <Help />
       <DropPlace />
@@ -48,5 +51,6 @@ followView();
 followPictures();
 followListening();
 followQuestions();
+followLive();
 listen();
 render(<Page />, document.querySelector("#app")!);

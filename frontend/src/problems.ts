@@ -5,7 +5,7 @@ import type { Tool } from "./state";
 import { t } from "./words";
 
 export type Where = "library" | "search" | "player" | "tray" | "tags" | "model" | "add" | "map" | "facets"
-  | "recording" | "pictures" | "export" | Tool;
+  | "recording" | "pictures" | "export" | "live" | "heard" | "alarm" | "clip" | Tool;
 export interface Trouble { text: () => string; again?: () => void }
 
 export const troubles = signal<Partial<Record<Where, Trouble>>>({});

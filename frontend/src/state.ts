@@ -36,15 +36,22 @@ export interface State {
   least: string; // seconds, as they are written
   most: string;
   sure: boolean;
+  source: "microphone" | "recording"; // of Live
+  alerts: string;
+  detector: string[];
+  unusual: boolean;
+  on: string; // least confidence, as it is written
+  warmup: string; // seconds
 }
 
 export const FRESH: State = {
   place: "find", tool: "describe", id: "", of: "", start: "", end: "", q: "", like: "", sound: "", by: "both", k: 50, without: "", from: "", to: "", view: "list",
   sort: "name", order: "asc", text: "", folder: "", format: [], tag: [], collection: "", least: "", most: "", sure: false,
+  source: "microphone", alerts: "", detector: [], unusual: false, on: "", warmup: "",
 };
 const ALLOWED: { [name: string]: readonly (string | number)[] } = {
   place: PLACES, tool: TOOLS, by: ["both", "sound", "names"], view: ["list", "map"], order: ["asc", "desc"],
-  sort: ["name", "seconds", "modified", "folder"], k: [20, 50, 100, 200, 500],
+  source: ["microphone", "recording"], sort: ["name", "seconds", "modified", "folder"], k: [20, 50, 100, 200, 500],
 };
 
 function read(search: string): State {

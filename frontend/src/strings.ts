@@ -1,6 +1,7 @@
 // Every string of this front end: key → [English, 中文]. In a {place} a number may bring its word,
 // `{count:result|results}`: one of it, and any other number of it.
 
+import { LIVE } from "./live/strings";
 import { RECORDING } from "./recording/strings";
 
 export const LANGUAGES = ["en", "zh"] as const;
@@ -220,6 +221,6 @@ const FIND = {
   "common.home": ["All folders", "所有文件夹"],
 } as const satisfies Record<string, readonly [string, string]>;
 
-export const TABLE = { ...FIND, ...RECORDING };
+export const TABLE = { ...FIND, ...RECORDING, ...LIVE };
 
 export type Key = keyof typeof TABLE;

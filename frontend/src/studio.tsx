@@ -4,7 +4,7 @@ import { state, type Place } from "./state";
 import { isDark } from "./theme";
 import { language, t } from "./words";
 
-const FRAMED: readonly Place[] = ["live", "teach"];
+const FRAMED: readonly Place[] = ["teach"];
 
 export function Studios() {
   const opened = useRef(new Set<Place>());

@@ -1,6 +1,8 @@
 // A drop anywhere on the page: one sound is searched by; several, or a folder, are added to the library.
 import { signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
+import { stop } from "../live/live";
+import { give } from "../live/recorded";
 import { tell } from "../problems";
 import { searchBySound } from "../query/query";
 import { library } from "../server";
@@ -25,6 +27,7 @@ async function take(event: DragEvent): Promise<void> {
   const { given, folders } = await dropped(event.dataTransfer!);
   const [first] = given;
   if (state.peek().place === "recording") return openDropped(given);
+  if (state.peek().place === "live") return hearDropped(given);
   const empty = library.value?.files === 0;
   if (!first) return tell(empty ? "add" : "search", () => t("add.no_sounds"));
   go({ place: "find" });
@@ -41,6 +44,14 @@ function openDropped(given: Given[]): void {
   void upload(first.file).then(() => given.length > 1 && tell("recording", () => t("recording.one", { count: given.length })));
 }
 
+/** In Live it is listened to as if it were a microphone. */
+function hearDropped([first]: Given[]): void {
+  if (!first) return tell("live", () => t("add.no_sounds"));
+  stop();
+  go({ source: "recording" }, false);
+  void give(first.file);
+}
+
 export function DropPlace() {
   useEffect(() => {
     const listen = (name: string, does: (event: DragEvent) => void) => addEventListener(name as "drop", does);
@@ -55,7 +66,8 @@ export function DropPlace() {
     listen("drop", (event) => void take(event));
   }, []);
   if (!over.value) return null;
-  if (state.value.place === "recording") return <div class="dropping" aria-hidden="true"><p>{t("recording.drop")}</p></div>;
+  const { place } = state.value;
+  if (place === "recording" || place === "live") return <div class="dropping" aria-hidden="true"><p>{t(place === "live" ? "live.drop" : "recording.drop")}</p></div>;
   const add = library.value?.files === 0 || adding.value;
   return <div class="dropping" aria-hidden="true"><p>{t(add ? "add.dropping" : "add.dropping_like")}</p></div>;
 }

@@ -9,6 +9,13 @@ import { clear, show } from "../problems";
 import { t } from "../words";
 import { recording } from "./recording";
 
+/** Write spans as a file of the server's, for the user. */
+export async function exportSpans(spans: readonly Exported[], format: Format, name: string): Promise<void> {
+  const answer = await post("v1/export", { spans, format, name: name.slice(0, 200) });
+  const stem = name.includes(".") ? name.slice(0, name.lastIndexOf(".")) : name;
+  save(await blob(answer), `${fileName(stem) || "openclap"}.${format === "audacity" ? "txt" : format}`);
+}
+
 const FORMATS = ["csv", "srt", "vtt", "audacity", "json"] as const;
 type Format = (typeof FORMATS)[number];
 export interface Exported { start: number; end: number; label: string | null; score: number }
@@ -18,11 +25,8 @@ export function ExportMenu({ spans }: { spans: readonly Exported[] }) {
   const write = async (format: Format) => {
     clear("export");
     busy.value = true;
-    const { name } = recording.peek()!;
     try {
-      const answer = await post("v1/export", { spans, format, name: name.slice(0, 200) });
-      const stem = name.includes(".") ? name.slice(0, name.lastIndexOf(".")) : name;
-      save(await blob(answer), `${fileName(stem) || "openclap"}.${format === "audacity" ? "txt" : format}`);
+      await exportSpans(spans, format, recording.peek()!.name);
     } catch (error) {
       show("export", error, () => void write(format));
     } finally {

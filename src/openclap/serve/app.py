@@ -56,8 +56,8 @@ def create_app(
     """
     metrics = Metrics()
     engine = Engine(settings, clap=clap, seen=lambda queue, size: metrics.batch.labels(queue).observe(size))
-    limits, sockets = Limits(settings, metrics), WatchSockets(engine, metrics)
     recordings, pages = Recordings(settings), new_app(openapi_url=None)
+    limits, sockets = Limits(settings, metrics), WatchSockets(engine, metrics, recordings)
 
     @asynccontextmanager
     async def run(app: FastAPI) -> AsyncIterator[None]:

@@ -4,7 +4,7 @@
               413     429     413, 408                    429             504
 
     socket ── room? ─ route ─ messages ─ closed
-              429
+              429   (told to a GET as well: browsers show nobody why a handshake was refused)
 
 So do requests that only read the library, but for the sound itself, which is heard for as long as somebody listens.
 An answer of unknown length, as of an archive, may take longer once it has begun.
@@ -36,6 +36,7 @@ __all__ = ["Limits", "Shares"]
 
 UPLOADS = ("/v1/library/index",)  # forms whose files are written to the disk as they come
 LIBRARY, AUDIO = "/v1/library", "/v1/library/audio"
+WATCH = "/v1/watch"
 RECORDINGS, PLAYED = "/v1/recordings", "/audio"  # an upload goes to the disk as it comes; what is played is never whole
 MOST_UPLOADS = 8  # recordings at once
 RESERVED = 8  # of so many places one is for a client that has none
@@ -105,6 +106,8 @@ class Limits:
             receive, send = let_body_end(scope, receive, send)
         if scope["type"] == "websocket":
             await self._pass_socket(scope, receive, send, client)
+        elif scope["type"] == "http" and route_path(scope) == WATCH and not self.sockets.has_room(client):
+            await self._refuse_socket(scope, receive, send)
         elif scope["type"] == "http" and scope["method"] == "POST" and route_path(scope) == RECORDINGS:
             await self._pass_upload(scope, receive, send, client)
         elif scope["type"] == "http" and _computes(scope):
@@ -114,14 +117,17 @@ class Limits:
 
     async def _pass_socket(self, scope: Scope, receive: Receive, send: Send, client: str) -> None:
         if not self.sockets.has_room(client):
-            refusal = _refuse_as_busy(self.sockets.taken, "websocket", "open", "later", 5)
-            await error_response(refusal, scope)(scope, receive, send)
+            await self._refuse_socket(scope, receive, send)
             return
         self.sockets.take(client)
         try:
             await self._app(scope, receive, send)
         finally:
             self.sockets.give_back(client)
+
+    async def _refuse_socket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        refusal = _refuse_as_busy(self.sockets.taken, "websocket", "open", "later", 5)
+        await error_response(refusal, scope)(scope, receive, send)
 
     async def _pass_upload(self, scope: Scope, receive: Receive, send: Send, client: str) -> None:
         """Let an upload through, whose route counts its bytes; how slowly they may come, `http.connections` says."""

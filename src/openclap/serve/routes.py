@@ -58,11 +58,13 @@ __all__ = ["make_router"]
 S = TypeVar("S", bound=Request)
 A_SOCKET = """\
 Connect with a websocket, `ws://…/v1/watch`. The first message is the settings in JSON (the schema below); then
-samples in binary messages, whole frames, as fast as you like: who is faster than the model is slowed. The server
-answers in JSON:
+samples in binary messages, whole frames, as fast as you like: who is faster than the model is slowed. With `recording`
+none are sent: that is heard as fast as the model can. The server answers in JSON:
 
-- `{"type": "ready", "model", "window", "hop", "warmup", "latency"}`: it listens; `latency`, how many seconds of sound
-an event takes to be decided;
+- `{"type": "ready", "model", "window", "hop", "warmup", "latency", "alerts", "unknown"}`: it listens; `latency`, how many
+seconds of sound an event takes to be decided; `alerts`, the names of what is listened for; `unknown`, words that the
+model was never taught;
+- `{"type": "window", "start", "end", "confidences"}`: with `windows`, of each window, in the order of `alerts`;
 - `{"type": "event", …}`: as `openclap watch --json` prints it;
 - `{"type": "note", "note"}`: something happened on the way, windows were skipped;
 - `{"type": "report", …}`: what was heard, after you have sent `{"type": "end"}`; then it closes with 1000;
@@ -117,7 +119,7 @@ def _add_watch_route(router: APIRouter, sockets: WatchSockets) -> None:
         summary="Events of what you send (a websocket)",
         description=A_SOCKET,
         response_class=Response,
-        responses={426: {"model": ErrorResponse, "description": "It is a websocket"}},
+        responses={426: {"model": ErrorResponse, "description": "It is a websocket"}, 429: FAULTS[429]},
         openapi_extra={"x-websocket-settings": WatchRequest.model_json_schema()},
     )
     async def no_socket(request: HttpRequest) -> Response:

@@ -376,7 +376,17 @@ class WatchRequest(Request):
         MaybeTexts,
         Field(description="What was taught should be heard: names of the detectors that the server was given."),
     ] = []
-    rate: Annotated[Number, Field(description="Of the samples, Hz.")]
+    rate: Annotated[Number, Field(description="Of the samples, Hz; needed, but for a recording.")] | None = None
+    recording: (
+        Annotated[
+            str,
+            Field(description="Instead of samples: the id of a recording that was uploaded before.", max_length=100),
+        ]
+        | None
+    ) = None
+    windows: Annotated[
+        bool, Field(description="Tell every window, too: from when to when, and the confidence of each alert.")
+    ] = False
     format: Annotated[str, Field(description="Of the samples: s16le, f32le, …", max_length=20)] = "s16le"
     channels: Annotated[int, Field(description="Interleaved; their mean is heard.")] = 1
     live: Annotated[

@@ -157,7 +157,7 @@ class _Site:
             seen=lambda queue, size: metrics.batch.labels(queue).observe(size),
             any_library=not self._wait,
         )
-        sockets = WatchSockets(engine, metrics)
+        sockets = WatchSockets(engine, metrics, self._recordings)
         api = make_api(engine, metrics, sockets, self._recordings)
         api.state = self.app.state
         return LoadedModel(engine, sockets, api)

@@ -4,9 +4,10 @@
            ─ samples ─ stream buffer ─ a thread: watch ─ embedder ─→ event, event, note …
            ─ {"type": "end"} ────────────────────────────────────────→ the last events, report, 1000
 
-Nothing is opened on a client's word: the one source is what it sends. Whoever sends faster than the model hears finds
-the socket full, and waits; whoever does not read what is told waits too, and is left after a while. Memory of a
-socket is bounded by a message or two, 15 s of sound, and what a watch knows of its background.
+Nothing is opened on a client's word: the one source is what it sends, or a recording that it has uploaded before, which
+is heard as fast as the model can. Whoever sends faster than the model hears finds the socket full, and waits; whoever
+does not read what is told waits too, and is left after a while. Memory of a socket is bounded by a message or two, 15 s
+of sound, and what a watch knows of its background.
 """
 
 from __future__ import annotations
@@ -22,21 +23,24 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, BinaryIO, TypeVar, cast
 
 import numpy as np
+import numpy.typing as npt
 from fastapi import WebSocket
 from pydantic import ValidationError
 from starlette.websockets import WebSocketDisconnect
 
 from openclap.detector import Detector
-from openclap.errors import RequestRefused, UsageError
+from openclap.errors import RequestRefused, SoundError, UsageError
 from openclap.http.error_responses import HINTS, error_response
 from openclap.options import Rules, WatchOptions
 from openclap.serve.engine import Engine
 from openclap.serve.inputs import describe_fault, run_in_thread_if
 from openclap.serve.metrics import Metrics
+from openclap.serve.recordings import Recordings
 from openclap.serve.schemas import WatchRequest
 from openclap.serve.stream_buffer import StreamBuffer
+from openclap.serve.watched_recording import RecordingSource
 from openclap.watch import watch
-from openclap.watch.sources import FORMATS, PipeSource
+from openclap.watch.sources import FORMATS, AudioSource, PipeSource
 
 __all__ = ["WatchSockets"]
 
@@ -53,8 +57,8 @@ log = logging.getLogger("openclap.serve")
 class WatchSockets:
     """All websockets that are open."""
 
-    def __init__(self, engine: Engine, metrics: Metrics) -> None:
-        self._engine, self._metrics = engine, metrics
+    def __init__(self, engine: Engine, metrics: Metrics, recordings: Recordings) -> None:
+        self._engine, self._metrics, self._recordings = engine, metrics, recordings
         self._threads = ThreadPoolExecutor(engine.settings.sockets, "openclap-watch")
         self._open: set[_WatchSession] = set()
 
@@ -65,7 +69,7 @@ class WatchSockets:
             await error_response(refusal, socket.scope)(socket.scope, socket.receive, socket.send)
             return
         await socket.accept()
-        session = _WatchSession(socket, self._engine, self._metrics, self._threads)
+        session = _WatchSession(socket, self._engine, self._metrics, self._recordings, self._threads)
         self._open.add(session)
         try:
             await session.run()
@@ -99,8 +103,16 @@ class _ClientGone(Exception):
 class _WatchSession:
     """One websocket: the event loop receives samples, a thread listens and sends events."""
 
-    def __init__(self, socket: WebSocket, engine: Engine, metrics: Metrics, threads: ThreadPoolExecutor) -> None:
+    def __init__(
+        self,
+        socket: WebSocket,
+        engine: Engine,
+        metrics: Metrics,
+        recordings: Recordings,
+        threads: ThreadPoolExecutor,
+    ) -> None:
         self._socket, self._engine, self._metrics, self._threads = socket, engine, metrics, threads
+        self._recordings = recordings
         self._settings = engine.settings
         self._loop = asyncio.get_running_loop()
         self._sending = asyncio.Lock()
@@ -108,7 +120,7 @@ class _WatchSession:
         self._stop = threading.Event()
         self._ending: asyncio.Future[None] = self._loop.create_future()
         self._code = NORMAL
-        self._ended = self._aborted = self._preparing = False
+        self._ended = self._aborted = self._preparing = self._is_recording = False
 
     async def run(self) -> None:
         """Run until either side has ended; a fault is sent as one sentence."""
@@ -121,7 +133,7 @@ class _WatchSession:
             pass
         except _WatchFault as fault:
             await self._fail(str(fault), fault.code)
-        except UsageError as error:
+        except (UsageError, SoundError) as error:
             await self._fail(error.say(HINTS), REFUSED)
         except Exception as error:  # told to the log, never to the client
             log.error("socket failed", exc_info=error, extra={"facts": {"route": "/v1/watch"}})
@@ -133,6 +145,8 @@ class _WatchSession:
         if not self._ending.done():
             self._ending.set_result(None)
         self._feed.end()
+        if self._is_recording:
+            self._stop.set()
 
     def abort(self) -> None:
         """Stop at once; nothing more is sent."""
@@ -178,19 +192,21 @@ class _WatchSession:
             raise _WatchFault(f"the server has no detector {missing[:100]!a}; {which}")
         if any(len(alert) > longest for alert in asked.alerts):
             raise _WatchFault(f"an alert has more than {longest} characters; describe a sound in a few words")
+        if asked.rate is None and asked.recording is None:
+            raise _WatchFault("rate: field required, or the id of a recording")
+        if asked.rate is not None and asked.recording is not None:
+            raise _WatchFault("rate is of samples, and a recording has its own; give one of them")
 
     async def _stream(self, asked: WatchRequest) -> None:
         """Hand samples to the thread until it has ended."""
-        source = PipeSource(
-            cast(BinaryIO, self._feed), rate=asked.rate, channels=asked.channels, format=asked.format, live=asked.live
-        )
-        source.name = asked.name
-        frame = np.dtype(FORMATS[asked.format]).itemsize * asked.channels
+        source = self._open_source(asked)
+        self._is_recording = asked.recording is not None
+        frame = np.dtype(FORMATS[asked.format]).itemsize * asked.channels if asked.recording is None else 0
         self._preparing = True  # a client that waits for "ready" is not idle
         working = asyncio.wrap_future(self._threads.submit(self._watch, asked, source))
         try:
             while not working.done():
-                message = await self._wait_for(self._socket.receive(), working)
+                message = await self._wait_for(self._socket.receive(), working, for_ever=not frame)
                 if message is None:
                     break
                 if message["type"] == "websocket.disconnect":
@@ -200,6 +216,8 @@ class _WatchSession:
                 samples = message.get("bytes")
                 if samples is None:
                     self._read_text(message["text"])
+                elif not frame:
+                    raise _WatchFault("a recording is heard, so no samples are taken", WRONG_KIND)
                 elif len(samples) % frame:
                     raise _WatchFault(
                         f"a message of {len(samples)} bytes is no whole number of frames of {frame} bytes; "
@@ -214,6 +232,20 @@ class _WatchSession:
                 self.abort()
                 await asyncio.wait({working})
                 working.exception()
+
+    def _open_source(self, asked: WatchRequest) -> PipeSource | RecordingSource:
+        """Open what is listened to: the samples that will come, or a recording that is kept."""
+        if asked.recording is not None:
+            try:
+                return RecordingSource(self._recordings, self._recordings.get(asked.recording))
+            except RequestRefused as refusal:
+                raise _WatchFault(str(refusal)) from None
+        assert asked.rate is not None
+        source = PipeSource(
+            cast(BinaryIO, self._feed), rate=asked.rate, channels=asked.channels, format=asked.format, live=asked.live
+        )
+        source.name = asked.name
+        return source
 
     def _read_text(self, text: str) -> None:
         """Read a text message, which can only be the end."""
@@ -248,7 +280,7 @@ class _WatchSession:
 
     # -- the thread ------------------------------------------------------------------------------------
 
-    def _watch(self, asked: WatchRequest, source: PipeSource) -> None:
+    def _watch(self, asked: WatchRequest, source: AudioSource) -> None:
         """Listen until the samples end."""
         options = asked.take(WatchOptions, rules=asked.take(Rules))
         alerts: list[str | Detector] = [*asked.alerts, *(self._engine.detectors[name] for name in asked.detectors)]
@@ -259,6 +291,7 @@ class _WatchSession:
             **vars(options),
             stop=self._stop,
             tell=lambda sentence: self._send_and_wait({"type": "note", "note": sentence}),
+            judged=self._tell_window if asked.windows else None,
         )
         with watching:
             self._send_and_wait(
@@ -269,6 +302,8 @@ class _WatchSession:
                     "hop": options.hop,
                     "warmup": options.warmup,
                     "latency": round(options.window + options.hop + options.rules.least, 3),
+                    "alerts": watching.alerts,
+                    "unknown": [one.to_dict() for one in self._engine.clap.unknown_words(asked.alerts)],
                 }
             )
             self._preparing = False
@@ -278,6 +313,11 @@ class _WatchSession:
             report = watching.report().to_dict()
             del report["undelivered"]  # there are no receivers but the client
             self._send_and_wait({"type": "report", **report, "heard": round(report["heard"], 3)})
+
+    def _tell_window(self, start: float, end: float, confidences: npt.NDArray[np.float64]) -> None:
+        """Tell what a window was taken for, an alert after the other as `ready` names them."""
+        shares = [round(float(one), 4) for one in confidences]
+        self._send_and_wait({"type": "window", "start": round(start, 3), "end": round(end, 3), "confidences": shares})
 
     def _send_and_wait(self, message: dict[str, Any]) -> None:
         """Send, and wait until it is taken: a client that does not read is not listened to either."""

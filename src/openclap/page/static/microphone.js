@@ -1,0 +1,1 @@
+var o=class extends AudioWorkletProcessor{held=new Int16Array(4096);filled=0;process([e=[]]){let t=e[0]?.length??0;for(let r=0;r<t;r++){let s=0;for(let l of e)s+=l[r];this.held[this.filled++]=Math.max(-32768,Math.min(32767,Math.round(32768*s/e.length))),this.filled===4096&&(this.port.postMessage(this.held.slice()),this.filled=0)}return!0}};registerProcessor("openclap-samples",o);
