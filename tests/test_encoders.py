@@ -31,7 +31,7 @@ CLASSES = {encoder.config.__name__ for encoder in (*AUDIO.values(), *TEXT.values
 # what only some formats know is asked there: transformers has a class for one encoder of each
 ALLOWED = {"checkpoints/huggingface.py"}
 OWNERS = {"audio", "text", "config"}  # of whose kind nothing else may ask; within a configuration, of its own
-PARTS = ("module", "weights", "graph", "numpy", "embed_tokens", "graph_mask", "smaller", "units")
+PARTS = ("module", "weights", "graph", "numpy", "embed_tokens", "graph_mask", "token_graph", "smaller", "units")
 GUIDE = Path(__file__).parent.parent / "docs" / "encoders.md"
 
 

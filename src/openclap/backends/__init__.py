@@ -10,7 +10,7 @@ import ctypes
 import importlib.util
 import re
 import sys
-from typing import TYPE_CHECKING, Literal, Protocol, get_args
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -24,8 +24,19 @@ if TYPE_CHECKING:
     from openclap.config import CLAPConfig, FrontEnd
     from openclap.results import BackendInfo
 
-__all__ = ["MOST_THREADS", "Backend", "choose_backend", "native_halves", "require_torch", "why_no_graph"]
+__all__ = [
+    "MOST_THREADS",
+    "Backend",
+    "TowerOutput",
+    "choose_backend",
+    "native_halves",
+    "no_output",
+    "require_torch",
+    "why_no_graph",
+]
 
+# unit rows; the projection before it is normalised; what the projection is made of; features of each step of time
+TowerOutput: TypeAlias = Literal["unit", "projected", "pooled", "frames"]
 BackendName = Literal["auto", "torch", "openvino"]
 MOST_THREADS = 1024  # torch creates as many as it is told to: 10 000 take seconds, 100 000 crash it
 DEVICES = re.compile(r"auto|cpu|cuda(:\d+)?")
@@ -40,16 +51,25 @@ class Backend(Protocol):
     takes_waves: bool  # whether it makes the mels of short clips on its device, in `encode_waves`
     batch: int  # how many clips at once use the device well; 1 where batches gain nothing
 
-    def encode_waves(self, waves: npt.NDArray[np.float32], front_end: FrontEnd) -> npt.NDArray[np.float32]:
-        """Padded waves (B, S) of a clip each → (B, E) unit rows."""
+    def encode_waves(
+        self, waves: npt.NDArray[np.float32], front_end: FrontEnd, output: TowerOutput = "unit"
+    ) -> npt.NDArray[np.float32]:
+        """Padded waves (B, S) of a clip each → as `encode_audio`."""
         ...
 
-    def encode_audio(self, mel: npt.NDArray[np.float32], longer: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
-        """Mels (B, V, T, F) in dB with V 1 or 4, and which rows are longer than a clip (B,) → (B, E) unit rows."""
+    def encode_audio(
+        self, mel: npt.NDArray[np.float32], longer: npt.NDArray[np.bool_], output: TowerOutput = "unit"
+    ) -> npt.NDArray[np.float32]:
+        """Mels (B, V, T, F) in dB with V 1 or 4, and which rows are longer than a clip (B,) → (B, E) unit rows.
+
+        "projected" are these before they are normalised, "pooled" (B, D), "frames" (B, T', D).
+        """
         ...
 
-    def encode_text(self, ids: npt.NDArray[np.int64], mask: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
-        """Token ids and their mask (B, L) → (B, E) unit rows."""
+    def encode_text(
+        self, ids: npt.NDArray[np.int64], mask: npt.NDArray[np.int64], output: TowerOutput = "unit"
+    ) -> npt.NDArray[np.float32]:
+        """Token ids and their mask (B, L) → (B, E) unit rows, or as of `encode_audio`; "frames" are states (B, L, D)."""
         ...
 
     def set_fingerprint(self, fingerprint: str) -> None:
@@ -123,6 +143,11 @@ def choose_backend(
     return TorchBackend(
         CLAPModel.from_arrays(checkpoint.config, checkpoint.weights), device=device, threads=threads, half=half
     )
+
+
+def no_output(kind: str, what: str, output: str) -> UsageError:
+    """The error of a tower that does not give what was asked for."""
+    return UsageError(f"the {what} tower of this model ({kind}) gives no {output}; choose another output")
 
 
 def require_torch(why: str) -> None:

@@ -7,7 +7,7 @@ to read its weights. `openclap.models.text` is the same in torch; a test holds t
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,9 @@ from openclap.checkpoints.weights import Weights
 from openclap.config import ACTIVATIONS, TEXT, AnyTextConfig, CLAPConfig, TextConfig, WordsConfig
 from openclap.normalization import normalize_rows
 from openclap.scores import logistic, softmax
+
+if TYPE_CHECKING:
+    from openclap.backends import TowerOutput
 
 __all__ = ["ACTIVATION_FUNCTIONS", "MASKED", "Ids", "Vectors", "encode", "layer_norm", "linear", "why_unsupported"]
 
@@ -35,10 +38,13 @@ def why_unsupported(text: AnyTextConfig) -> str | None:
     return f"its text tower's {unknown[0]} has no graph" if unknown else None
 
 
-def encode(config: CLAPConfig, weights: Weights, ids: Ids, mask: Ids) -> Vectors:
-    """Token ids and mask (B, L) → (B, E) unit rows."""
-    x = TEXT[config.text.kind].load("numpy")(config.text, weights, ids, mask)
-    return normalize_rows(_project(config, weights, x))
+def encode(config: CLAPConfig, weights: Weights, ids: Ids, mask: Ids, output: TowerOutput = "unit") -> Vectors:
+    """Token ids and mask (B, L) → (B, E) unit rows, "projected" or "pooled"; states are for the graph."""
+    x: Vectors = TEXT[config.text.kind].load("numpy")(config.text, weights, ids, mask)
+    if output == "pooled":
+        return x
+    projected = _project(config, weights, x)
+    return projected if output == "projected" else normalize_rows(projected)
 
 
 def _project(config: CLAPConfig, weights: Weights, x: Vectors) -> Vectors:

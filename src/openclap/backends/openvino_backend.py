@@ -12,18 +12,23 @@ import io
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 from platformdirs import user_cache_path
 
 from openclap.audio.mel import apply_dynamic_range, log_mel
-from openclap.backends import compile_cache, numpy_text
+from openclap.backends import compile_cache, no_output, numpy_text
 from openclap.backends.graphs import code_digest
 from openclap.checkpoints.weights import Array, Weights, entries_from_arrays
 from openclap.config import AUDIO, TEXT, CLAPConfig, FrontEnd
+from openclap.errors import UsageError
 from openclap.results import BackendInfo
+
+if TYPE_CHECKING:
+    from openclap.backends import TowerOutput
 
 __all__ = ["OpenVINOBackend"]
 
@@ -46,10 +51,9 @@ class OpenVINOBackend:
         self._encoder = AUDIO[config.audio.kind]
         self.weights = weights if isinstance(weights, Weights) else Weights(entries_from_arrays(weights))
         self._threads = threads
-        self._audio: Any = None
-        self._short: Any = None  # the audio graph without its fusion, for short clips of some towers
+        self._audio: dict[str, Any] = {}  # what was compiled, by name
         self._int8 = False
-        self._text: Any = None
+        self._text: dict[TowerOutput, Any] = {}
         self._texts_seen = 0  # how many texts were embedded so far
         self._lock = threading.Lock()
         self._cache_name: str | None = None  # folder of the compiled audio graphs in the cache
@@ -62,23 +66,25 @@ class OpenVINOBackend:
         """None: a mapped checkpoint does not change."""
         return None
 
-    def encode_audio(self, mel: npt.NDArray[np.float32], longer: npt.NDArray[np.bool_]) -> Vectors:
-        """Mels (B, V, T, F), longer (B,) → (B, E) unit rows."""
-        if not longer.any() and self._has_short_graph():
-            with self._lock:
-                if self._short is None:
-                    self._short = self._compile_audio(lambda: self._audio_graph(fused=False), "audio of short clips")
-                return self._run(self._short, [np.ascontiguousarray(mel[:, :1])])
-        inputs = self._inputs(mel, longer)
+    def encode_audio(
+        self, mel: npt.NDArray[np.float32], longer: npt.NDArray[np.bool_], output: TowerOutput = "unit"
+    ) -> Vectors:
+        """Mels (B, V, T, F), longer (B,) → (B, E) unit rows, or what `Backend.encode_audio` says."""
+        if self._int8 and output != "unit":
+            raise UsageError("in int8 the audio tower gives unit rows alone; load the model in float32")
+        fused = longer.any() or not self._has_short_graph()
+        inputs = self._inputs(mel, longer) if fused else [np.ascontiguousarray(mel[:, :1])]
+        name = ("audio" if fused else "audio of short clips") + ("" if output == "unit" else f", {output}")
         with self._lock:
-            if self._audio is None:
-                self._audio = self._compile_audio(self._audio_graph, "audio")
-            return self._run(self._audio, inputs)
+            if name not in self._audio:
+                build = partial(self._audio_graph, fused=bool(fused), output=output)
+                self._audio[name] = self._compile(build, cache_as=name, hint=HINTS[self.info.dtype])
+            return self._run(self._audio[name], inputs)
 
-    def encode_waves(self, waves: Vectors, front_end: FrontEnd) -> Vectors:
-        """Padded waves (B, S) → (B, E) unit rows."""
+    def encode_waves(self, waves: Vectors, front_end: FrontEnd, output: TowerOutput = "unit") -> Vectors:
+        """Padded waves (B, S) → as `encode_audio`."""
         mel = apply_dynamic_range(log_mel(waves, front_end), front_end)[:, None]
-        return self.encode_audio(mel, np.zeros(len(mel), np.bool_))
+        return self.encode_audio(mel, np.zeros(len(mel), np.bool_), output)
 
     def use_int8(self, key: str, clips: Callable[[], list[tuple[Vectors, npt.NDArray[np.bool_]]]]) -> None:
         """Run the audio tower in int8 from now on; `clips` gives mels (1, V, T, F) and `longer` (1,) to calibrate with.
@@ -97,7 +103,7 @@ class OpenVINOBackend:
         key = f"{key} {code_digest(self._encoder.load('graph'))}"
         graph, name = load_or_quantise(self._audio_graph, lambda: [self._inputs(*clip) for clip in clips()], key, run)
         with self._lock:
-            self._audio, self._int8 = self._compile(lambda: graph, cache_as=name), True
+            self._audio, self._int8 = {"audio": self._compile(lambda: graph, cache_as=name)}, True
             self.info = replace(self.info, dtype="int8")
 
     def use_half(self, half: str, key: str, clips: Callable[[], list[tuple[Vectors, npt.NDArray[np.bool_]]]]) -> None:
@@ -125,7 +131,7 @@ class OpenVINOBackend:
 
     def _set_dtype(self, dtype: str) -> None:
         with self._lock:
-            self._audio = self._short = None  # compiled anew at the next call
+            self._audio = {}  # compiled anew at the next call
             self.info = replace(self.info, dtype=dtype)
 
     def _inputs(self, mel: Vectors, longer: npt.NDArray[np.bool_]) -> list[npt.NDArray[Any]]:
@@ -133,20 +139,24 @@ class OpenVINOBackend:
         inputs = [mel[:, :1]] if self._config.fusion is None else [_as_four_views(mel), longer]
         return [np.ascontiguousarray(x) for x in inputs]
 
-    def encode_text(self, ids: npt.NDArray[np.int64], mask: npt.NDArray[np.int64]) -> Vectors:
-        """Token ids and mask (B, L) → (B, E) unit rows."""
+    def encode_text(
+        self, ids: npt.NDArray[np.int64], mask: npt.NDArray[np.int64], output: TowerOutput = "unit"
+    ) -> Vectors:
+        """Token ids and mask (B, L) → (B, E) unit rows, or what `Backend.encode_text` says."""
         text = self._config.text
         embed_tokens, graph_mask = (TEXT[text.kind].load(part) for part in ("embed_tokens", "graph_mask"))
+        if embed_tokens is None and output == "frames":
+            raise no_output(text.kind, "text", output)
         if embed_tokens is None:
-            return numpy_text.encode(self._config, self.weights, ids, mask)
+            return numpy_text.encode(self._config, self.weights, ids, mask, output)
         with self._lock:
             self._texts_seen += len(ids)
-            if self._text is None and self._texts_seen <= FEW_TEXTS:
-                return numpy_text.encode(self._config, self.weights, ids, mask)
-            if self._text is None:
-                self._text = self._compile(self._text_graph)
+            if output not in self._text and self._texts_seen <= FEW_TEXTS and output != "frames":
+                return numpy_text.encode(self._config, self.weights, ids, mask, output)
+            if output not in self._text:
+                self._text[output] = self._compile(partial(self._text_graph, output))
             second = mask.astype(np.float32) if graph_mask is None else graph_mask(text, ids, mask)
-            return self._run(self._text, [embed_tokens(text, self.weights, ids), second])
+            return self._run(self._text[output], [embed_tokens(text, self.weights, ids), second])
 
     def _has_short_graph(self) -> bool:
         """Whether short clips have a graph of their own; in int8 all clips have one, as it was calibrated."""
@@ -154,19 +164,13 @@ class OpenVINOBackend:
         fusion = self._config.fusion
         return fusion not in (None, "channel_map") and not self._int8 and self._encoder.short_graph
 
-    def _audio_graph(self, *, fused: bool = True) -> Any:
-        from openclap.backends.graphs.ops import Graph
-
+    def _audio_graph(self, *, fused: bool = True, output: TowerOutput = "unit") -> Any:
         config = self._config if fused else replace(self._config, fusion=None)
-        return self._encoder.load("graph")(Graph(self.weights), config)
+        return _build(self._encoder.load("graph"), self.weights, config, output, self._encoder.kind, "audio")
 
-    def _text_graph(self) -> Any:
-        from openclap.backends.graphs.ops import Graph
-
-        return TEXT[self._config.text.kind].load("graph")(Graph(self.weights), self._config)
-
-    def _compile_audio(self, build: Callable[[], Any], cache_as: str) -> Any:
-        return self._compile(build, cache_as=cache_as, hint=HINTS[self.info.dtype])
+    def _text_graph(self, output: TowerOutput) -> Any:
+        kind = self._config.text.kind
+        return _build(TEXT[kind].load("graph"), self.weights, self._config, output, kind, "text")
 
     def _compile(self, build: Callable[[], Any], *, cache_as: str | None = None, hint: str = "f32") -> Any:
         """Compile a graph → an inference request; `cache_as` names the compiled graph in the cache on disk."""
@@ -200,6 +204,22 @@ class OpenVINOBackend:
     @staticmethod
     def _run(request: Any, inputs: list[npt.NDArray[Any]]) -> Vectors:
         return np.array(request.infer(inputs)[0], np.float32)
+
+
+def _build(
+    graph: Callable[..., Any], weights: Weights, config: CLAPConfig, output: TowerOutput, kind: str, what: str
+) -> Any:
+    """The graph of a tower, with another output than unit rows where that is asked for."""
+    from openclap.backends.graphs.engine import ov
+    from openclap.backends.graphs.ops import Graph
+
+    g = Graph(weights)
+    whole = graph(g, config)
+    if output == "unit":
+        return whole
+    if output not in g.marked:
+        raise no_output(kind, what, output)
+    return ov.Model([g.marked[output]], whole.get_parameters(), f"{what}, {output}")
 
 
 def _as_four_views(mel: Vectors) -> Vectors:

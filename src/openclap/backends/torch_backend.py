@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 
 from openclap.audio.mel import apply_dynamic_range, log_mel
+from openclap.backends import TowerOutput, no_output
 from openclap.config import FrontEnd
 from openclap.errors import UsageError
 from openclap.models.clap import CLAPModel
@@ -47,28 +48,42 @@ class TorchBackend:
         """A value that stays equal as long as no weight changes."""
         return tuple((id(t), t._version) for t in (*self.model.parameters(), *self.model.buffers()))
 
-    def encode_audio(self, mel: npt.NDArray[np.float32], longer: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
-        """Mels (B, V, T, F), longer (B,) → (B, E) unit rows."""
+    def encode_audio(
+        self, mel: npt.NDArray[np.float32], longer: npt.NDArray[np.bool_], output: TowerOutput = "unit"
+    ) -> npt.NDArray[np.float32]:
+        """Mels (B, V, T, F), longer (B,) → (B, E) unit rows, or what `Backend.encode_audio` says."""
         with self._ready_model() as model:
             return _run_in_halves(
-                lambda *part: _to_numpy(model.encode_audio(*(self._tensor(array) for array in part))), mel, longer
+                lambda mel, longer: self._heard(model, self._tensor(mel), self._tensor(longer), output), mel, longer
             )
 
-    def encode_text(self, ids: npt.NDArray[np.int64], mask: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
-        """Token ids and mask (B, L) → (B, E) unit rows."""
+    def encode_text(
+        self, ids: npt.NDArray[np.int64], mask: npt.NDArray[np.int64], output: TowerOutput = "unit"
+    ) -> npt.NDArray[np.float32]:
+        """Token ids and mask (B, L) → (B, E) unit rows, or what `Backend.encode_text` says."""
         with self._ready_model() as model:
-            return _to_numpy(model.encode_text(self._tensor(ids), self._tensor(mask)))
+            inputs = self._tensor(ids), self._tensor(mask)
+            rows = model.encode_text(*inputs) if output == "unit" else model.give("text", output, *inputs)
+            return _to_numpy(rows, self.model.config.text.kind, "text", output)
 
-    def encode_waves(self, waves: npt.NDArray[np.float32], front_end: FrontEnd) -> npt.NDArray[np.float32]:
-        """Padded waves (B, S) → (B, E) unit rows; the mels are made on the device, in float32."""
+    def encode_waves(
+        self, waves: npt.NDArray[np.float32], front_end: FrontEnd, output: TowerOutput = "unit"
+    ) -> npt.NDArray[np.float32]:
+        """Padded waves (B, S) → as `encode_audio`; the mels are made on the device, in float32."""
 
         def encode(part: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
             with torch.inference_mode():
                 mel = apply_dynamic_range(log_mel(self._tensor(part), front_end), front_end)[:, None]
             with self._ready_model() as model:
-                return _to_numpy(model.encode_audio(mel, torch.zeros(len(mel), dtype=torch.bool, device=self.device)))
+                return self._heard(model, mel, torch.zeros(len(mel), dtype=torch.bool, device=self.device), output)
 
         return _run_in_halves(encode, waves)
+
+    def _heard(
+        self, model: CLAPModel, mel: torch.Tensor, longer: torch.Tensor, output: TowerOutput
+    ) -> npt.NDArray[np.float32]:
+        rows = model.encode_audio(mel, longer) if output == "unit" else model.give("audio", output, mel, longer)
+        return _to_numpy(rows, self.model.config.audio.kind, "audio", output)
 
     @contextmanager
     def _ready_model(self) -> Iterator[CLAPModel]:
@@ -127,7 +142,9 @@ def _run_in_halves(
     return np.concatenate([_run_in_halves(encode, *part) for part in parts])
 
 
-def _to_numpy(rows: torch.Tensor) -> npt.NDArray[np.float32]:
+def _to_numpy(rows: torch.Tensor | None, kind: str, what: str, output: str) -> npt.NDArray[np.float32]:
+    if rows is None:
+        raise no_output(kind, what, output)
     return rows.float().cpu().numpy()
 
 

@@ -8,6 +8,7 @@ clap               the class: what a user needs to know of each method
 loading            files, or a configuration and random weights → what the class is made of
 embed_audio        sounds of any kind → rows, one or many, decoded while the model computes
 embed_text         texts → rows; Chinese ones are translated into English first
+outputs            embedding, pooled or frames; rows of several windows become one
 runtime            what computes: the backend, or the torch module once it was trained; weights and health
 similarity         rows → cosines, labels
 precision          the audio tower in fewer bits, checked

@@ -19,6 +19,7 @@ from openclap.checkpoints.tokenizer import Tokenizer
 from openclap.clap.embed_audio import BATCH, AudioEmbedder, Long, require_one
 from openclap.clap.embed_text import TextEmbedder
 from openclap.clap.loading import lasting_name, load_with_backend, make_random, report_findings
+from openclap.clap.outputs import Output, Wanted
 from openclap.clap.precision import Precision, use_precision
 from openclap.clap.runtime import Runtime
 from openclap.clap.similarity import DEFAULT_TEMPLATE, cosines, fill_template, rank_labels, score_texts
@@ -257,6 +258,8 @@ class CLAP:
         batch_size: int = BATCH,
         progress: bool = False,
         track: int | None = None,
+        output: Output = "embedding",
+        normalize: bool = True,
     ) -> Vectors:
         """Embed sounds.
 
@@ -272,6 +275,11 @@ class CLAP:
             fusion for fused checkpoints and windows for others.
         track
             Which track of files that hold several, from 1; None: the one marked as the default, else the first.
+        output
+            "embedding" (N, E); "pooled" (N, D), what that is the projection of; "frames" (N, T', D), features of each
+            step of time of a clip, averaged over frequency: HTSAT-tiny's 32 steps of 0.31 s, each of 768 numbers.
+        normalize
+            Rows of length 1. False: as the tower gives them; of several windows their mean.
 
         Returns
         -------
@@ -281,8 +289,13 @@ class CLAP:
         ------
         SoundError
             Its message names the sound and the cause.
+        UsageError
+            The tower gives no such output, or frames are asked for of more than one window.
         """
-        return self._audio.embed(sounds, long=long, batch_size=batch_size, progress=progress, track=track)
+        wanted = Wanted(output, normalize)
+        return self._audio.embed(
+            sounds, long=long, batch_size=batch_size, progress=progress, track=track, wanted=wanted
+        )
 
     def encode_each(
         self, sounds: Sequence[Sound], *, window: float | None = None, hop: float = 5.0, batch_size: int = BATCH
@@ -302,6 +315,8 @@ class CLAP:
         hop: float | None = None,
         batch_size: int = BATCH,
         track: int | None = None,
+        output: Output = "embedding",
+        normalize: bool = True,
     ) -> Windows:
         """Embed spans of one recording, which is streamed: memory does not grow with its length.
 
@@ -313,10 +328,13 @@ class CLAP:
                    13 ····· 23
 
         `window` and `hop`, left out, are 10 and 5 s, or a clip of the model and half of one where that is shorter. Times
-        are those that a player shows: a sound that starts at 12 s of its video has silence before it. `track` as in
-        `encode_audio`.
+        are those that a player shows: a sound that starts at 12 s of its video has silence before it. `track`,
+        `output` and `normalize` as in `encode_audio`.
         """
-        return self._audio.embed_windows(sound, window=window, hop=hop, batch_size=batch_size, track=track)
+        wanted = Wanted(output, normalize)
+        return self._audio.embed_windows(
+            sound, window=window, hop=hop, batch_size=batch_size, track=track, wanted=wanted
+        )
 
     def clips(self, sound: Sound, *, long: Long = "auto") -> Iterator[Clip | WindowClip]:
         """The clips of one sound, decoded one by one. The model is not used, so any thread may call this.
@@ -329,13 +347,23 @@ class CLAP:
         """Embed N clips of any sounds → float32 (N, E), unit rows, in their order."""
         return self._audio.embed_clips(clips)
 
-    def encode_text(self, texts: str | Sequence[str], *, batch_size: int = 64) -> Vectors:
+    def encode_text(
+        self,
+        texts: str | Sequence[str],
+        *,
+        batch_size: int = 64,
+        output: Output = "embedding",
+        normalize: bool = True,
+    ) -> Vectors:
         """Embed texts → float32 (M, E), unit rows. Chinese is translated into English first, see `in_english`.
+
+        `output` and `normalize` as in `encode_audio`; "frames" are the states of all tokens (M, L, D), zeros behind a
+        text that is shorter than the longest.
 
         Raises
         ------
         UsageError
-            A text is empty, or no string.
+            A text is empty, or no string; or the tower gives no such output.
 
         Warns
         -----
@@ -343,7 +371,7 @@ class CLAP:
             A text is cut after `max_tokens` of `from_pretrained` (77 tokens). Given once, for the first such text.
         """
         check_count(batch_size, "batch_size")
-        return self._text.embed(self._text.in_english(texts), batch_size)
+        return self._text.embed(self._text.in_english(texts), batch_size, Wanted(output, normalize))
 
     def encode_labels(self, labels: Sequence[str], *, template: str = DEFAULT_TEMPLATE) -> Vectors:
         """Embed labels, each in its prompt → float32 (M, E), unit rows; what was embedded is remembered."""

@@ -10,15 +10,17 @@ from functools import partial
 from typing import Literal, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from openclap.audio.clips import Clip, WindowClip, make_clip, make_windows
 from openclap.audio.decode_limits import limit
 from openclap.audio.load import Sound, is_sound
+from openclap.clap.outputs import UNIT, Wanted
 from openclap.clap.runtime import Runtime
 from openclap.clap.similarity import is_embedding
 from openclap.config.checks import check_count
 from openclap.errors import SoundError, UsageError
-from openclap.normalization import Vectors, normalize_rows
+from openclap.normalization import Vectors
 from openclap.pipeline import embed_each
 from openclap.progress import with_progress
 from openclap.results import Windows
@@ -37,23 +39,28 @@ class AudioEmbedder:
         self._runtime = runtime
 
     def embed(
-        self, sounds: Sound | Sequence[Sound], *, long: str, batch_size: int, progress: bool, track: int | None = None
+        self,
+        sounds: Sound | Sequence[Sound],
+        *,
+        long: str,
+        batch_size: int,
+        progress: bool,
+        track: int | None = None,
+        wanted: Wanted = UNIT,
     ) -> Vectors:
         """As `CLAP.encode_audio`."""
-        size = self._batch_size(batch_size)
+        size, encode = self._batch_size(batch_size), self._encode(wanted)
         many = [limit(sound, track=track) for sound in as_list(sounds)]
-        rows = np.zeros((len(many), self._runtime.config.embedding), np.float32)
+        rows: list[Vectors] = [np.zeros(0, np.float32)] * len(many)
         clips_of = partial(self._clips_of, how=self._resolve_long(long))
-        for sound in with_progress(
-            embed_each(many, clips_of, self._runtime.encode_audio, size), "embedding", len(many), show=progress
-        ):
+        for sound in with_progress(embed_each(many, clips_of, encode, size), "embedding", len(many), show=progress):
             if sound.error is not None:
                 raise sound.error
-            rows[sound.index] = np.sum(sound.rows, axis=0)
-        return normalize_rows(rows)
+            rows[sound.index] = wanted.merge(sound.rows)
+        return np.stack(rows) if rows else np.zeros((0, self._runtime.config.embedding), np.float32)
 
     def embed_each(
-        self, sounds: Sequence[Sound], *, window: float | None, hop: float, batch_size: int
+        self, sounds: Sequence[Sound], *, window: float | None, hop: float, batch_size: int, wanted: Wanted = UNIT
     ) -> Iterator[Windows | SoundError]:
         """As `CLAP.encode_each`."""
         size, many = self._batch_size(batch_size), as_list(sounds)
@@ -63,24 +70,32 @@ class AudioEmbedder:
         else:
             front_end, as_waves = self._runtime.config.front_end, self._runtime.backend.takes_waves
             clips = partial(make_windows, front_end=front_end, window=window, hop=hop, as_waves=as_waves)
-        for sound in embed_each(many, clips, self._runtime.encode_audio, size):
+        for sound in embed_each(many, clips, self._encode(wanted), size):
             if sound.error is not None:
                 yield sound.error
             elif window is None:
                 level = np.array([max(sound.level)], np.float32)
-                yield Windows(np.zeros(1), np.zeros(1), normalize_rows(np.sum(sound.rows, axis=0)[None]), level)
+                yield Windows(np.zeros(1), np.zeros(1), wanted.merge(sound.rows)[None], level)
             else:
                 level = np.array(sound.level, np.float32)
-                yield Windows(np.array(sound.start), np.array(sound.end), np.stack(sound.rows), level)
+                rows = wanted.finish(np.stack(sound.rows))
+                yield Windows(np.array(sound.start), np.array(sound.end), rows, level)
 
     def embed_windows(
-        self, sound: Sound, *, window: float | None, hop: float | None, batch_size: int, track: int | None
+        self,
+        sound: Sound,
+        *,
+        window: float | None,
+        hop: float | None,
+        batch_size: int,
+        track: int | None,
+        wanted: Wanted = UNIT,
     ) -> Windows:
         """As `CLAP.encode_windows`."""
         usual = self._runtime.config.front_end.window_seconds
         window, hop = usual if window is None else window, usual / 2 if hop is None else hop
         one = limit(require_one(sound), track=track)
-        (found,) = self.embed_each([one], window=window, hop=hop, batch_size=batch_size)
+        (found,) = self.embed_each([one], window=window, hop=hop, batch_size=batch_size, wanted=wanted)
         if isinstance(found, SoundError):
             raise found
         return found
@@ -110,6 +125,11 @@ class AudioEmbedder:
             longer = np.array([isinstance(clip, Clip) and clip.longer for clip in some])
             rows[alike] = self._runtime.encode_audio(np.stack([clip.mel for clip in some]), longer)
         return rows
+
+    def _encode(self, wanted: Wanted) -> Callable[[Vectors, npt.NDArray[np.bool_]], Vectors]:
+        if wanted == UNIT:
+            return self._runtime.encode_audio
+        return partial(self._runtime.encode_audio, output=wanted.of_tower)
 
     def _resolve_long(self, long: str) -> str:
         """Replace "auto" by a definite value; refuse what the model cannot do."""

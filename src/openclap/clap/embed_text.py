@@ -9,6 +9,7 @@ import numpy as np
 
 from openclap.checkpoints.load import load_tokenizer
 from openclap.checkpoints.tokenizer import Tokenizer
+from openclap.clap.outputs import UNIT, Wanted
 from openclap.clap.runtime import Runtime
 from openclap.errors import LanguageWarning, UsageError
 from openclap.language import Translator, has_foreign
@@ -73,12 +74,22 @@ class TextEmbedder:
         encode = lambda missing: self.embed(self.in_english(missing), BATCH)
         return self._prompts.embed(texts, encode, self._runtime.state)
 
-    def embed(self, english: Sequence[str], batch_size: int) -> Vectors:
-        """Embed M texts in the tower's language → rows (M, E)."""
+    def embed(self, english: Sequence[str], batch_size: int, wanted: Wanted = UNIT) -> Vectors:
+        """Embed M texts in the tower's language → rows (M, E), or as `CLAP.encode_text` says."""
         if not english:
             return np.zeros((0, self._runtime.config.embedding), np.float32)
-        batches = (list(english[i : i + batch_size]) for i in range(0, len(english), batch_size))
-        return np.concatenate([self._runtime.encode_text(*self.tokenizer(batch)) for batch in batches])
+        made = [
+            self._embed_batch(list(english[i : i + batch_size]), wanted) for i in range(0, len(english), batch_size)
+        ]
+        if wanted.output == "frames":  # as long as the longest text
+            longest = max(rows.shape[1] for rows in made)
+            made = [np.pad(rows, ((0, 0), (0, longest - rows.shape[1]), (0, 0))) for rows in made]
+        return wanted.finish(np.concatenate(made))
+
+    def _embed_batch(self, texts: list[str], wanted: Wanted) -> Vectors:
+        ids, mask = self.tokenizer(texts)
+        rows = self._runtime.encode_text(ids, mask, wanted.of_tower)
+        return rows * mask[..., None].astype(np.float32) if wanted.output == "frames" else rows
 
 
 def as_text_list(texts: str | Sequence[str], if_empty: str = "") -> list[str]:

@@ -20,7 +20,7 @@ from openclap.errors import BadCheckpoint, UsageError
 from openclap.normalization import Vectors
 
 if TYPE_CHECKING:
-    from openclap.backends import Backend
+    from openclap.backends import Backend, TowerOutput
     from openclap.backends.torch_backend import TorchBackend
     from openclap.models.clap import CLAPModel
 
@@ -53,7 +53,7 @@ class Runtime:
 
     # -- computing -----------------------------------------------------------------------------------
 
-    def encode_audio(self, mel: Vectors, longer: npt.NDArray[np.bool_]) -> Vectors:
+    def encode_audio(self, mel: Vectors, longer: npt.NDArray[np.bool_], output: TowerOutput = "unit") -> Vectors:
         """A batch of mels (B, V, T, F), or of waves (B, 1, S) where the device makes the mels → unit rows (B, E).
 
         Raises
@@ -64,12 +64,14 @@ class Runtime:
         if self.config.audio.is_missing:
             raise UsageError(str(self.config.missing_tower()))
         if mel.ndim == 3:
-            return self._check_finite(self.backend.encode_waves(mel[:, 0], self.config.front_end))
-        return self._check_finite(self.backend.encode_audio(mel, longer))
+            return self._check_finite(self.backend.encode_waves(mel[:, 0], self.config.front_end, output))
+        return self._check_finite(self.backend.encode_audio(mel, longer, output))
 
-    def encode_text(self, ids: npt.NDArray[np.int64], mask: npt.NDArray[np.int64]) -> Vectors:
+    def encode_text(
+        self, ids: npt.NDArray[np.int64], mask: npt.NDArray[np.int64], output: TowerOutput = "unit"
+    ) -> Vectors:
         """Token ids and their mask (B, L) → unit rows (B, E)."""
-        return self._check_finite(self.backend.encode_text(ids, mask))
+        return self._check_finite(self.backend.encode_text(ids, mask, output))
 
     def _check_finite(self, rows: Vectors) -> Vectors:
         """Refuse rows with NaN or infinite numbers, which must never get into a search."""

@@ -108,6 +108,11 @@ class HTSATConfig(AudioConfig):
                     f" {self.window}; both must divide"
                 )
 
+    @property
+    def last_side(self) -> int:
+        """Patches along one side of the image in the last stage."""
+        return (self.image // self.patch) >> (len(self.depths) - 1)
+
     def frames(self, front: FrontEnd) -> tuple[int, int | None]:
         """The fewest and the most mel frames that it takes; None, any number."""
         return 1, self.image // front.mel_bins * self.image

@@ -37,6 +37,7 @@ class Encoder:
         numpy                                                     (config, Weights, ids, mask) → (B, D)
         embed_tokens                                              (config, Weights, ids) → (B, L, D)
         graph_mask                                                (config, ids, mask) → float32 (B, L)
+        token_graph                                               (Graph, CLAPConfig, ids, mask) → (B, E)
         smaller       (config, Keep) → that of the pruned tower   the same
         units         (config, the pruned one, fusion) → Units    (config, the pruned one) → Units
     """
@@ -53,6 +54,7 @@ class Encoder:
     numpy: Function | None = None
     embed_tokens: Function | None = None  # the input of the graph; left out, numpy is fastest for any number of texts
     graph_mask: Function | None = None  # the graph's second input; left out, the mask of the tokens
+    token_graph: Function | None = None  # a graph from token ids on, for `CLAP.export_onnx`
     smaller: Function | None = None
     units: Function | None = None  # what can be cut: `train.pruning.units.Units`; left out, the tower stays whole
     packed: tuple[str, ...] = ()  # how names of weights of two dimensions begin that int8 may hold; of texts alone
@@ -177,6 +179,7 @@ TEXT = Encoders(
         smaller="openclap.train.pruning.units:smaller_text",
         units="openclap.train.pruning.units:bert_units",
         numpy="openclap.backends.numpy_text:roberta",
+        token_graph="openclap.backends.graphs.tokens:roberta",
         embed_tokens="openclap.backends.numpy_text:embed_roberta_tokens",
         packed=("text.tower.",),
         tokenizers=(
@@ -196,6 +199,7 @@ TEXT = Encoders(
         smaller="openclap.train.pruning.units:smaller_text",
         units="openclap.train.pruning.units:bert_units",
         numpy="openclap.backends.numpy_text:bert",
+        token_graph="openclap.backends.graphs.tokens:bert",
         embed_tokens="openclap.backends.numpy_text:embed_bert_tokens",
         packed=("text.tower.",),
         tokenizers=("bert-base-uncased", "google-bert/bert-base-uncased"),
@@ -225,6 +229,7 @@ TEXT = Encoders(
         smaller="openclap.train.pruning.units:smaller_text",
         units="openclap.train.pruning.units:bert_units",
         numpy="openclap.backends.numpy_text:sbert",
+        token_graph="openclap.backends.graphs.tokens:sbert",
         embed_tokens="openclap.backends.numpy_text:embed_bert_tokens",
         packed=("text.tower.",),
         tokenizers=("sentence-transformers/all-MiniLM-L6-v2", "bert-base-uncased", "google-bert/bert-base-uncased"),
@@ -248,6 +253,7 @@ TEXT = Encoders(
         module="openclap.models.text:WordVectorTower",
         weights="openclap.checkpoints.weight_shapes:words",
         numpy="openclap.backends.numpy_text:words",
+        token_graph="openclap.backends.graphs.tokens:words",
         packed=("text.table.",),
     ),
     Encoder(

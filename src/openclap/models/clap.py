@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -94,6 +94,19 @@ class CLAPModel(nn.Module):
     def encode_text(self, ids: Tensor, mask: Tensor) -> Tensor:
         """Token ids and mask (B, L) → (B, E) unit rows."""
         return F.normalize(self.text_projection(self.text(ids, mask)), dim=-1)
+
+    def give(self, what: Literal["audio", "text"], output: str, *inputs: Tensor) -> Tensor | None:
+        """What one tower gives of its inputs beside unit rows, or None where it gives no such output.
+
+        "projected": the rows (B, E) before they are normalised; "pooled": what they are projected from (B, D);
+        "frames": features of each step of time, or of each token (B, T', D).
+        """
+        tower = getattr(self, what)
+        if output == "frames":
+            frames = getattr(tower, "frames", None)
+            return None if frames is None else frames(*inputs)
+        pooled: Tensor = tower(*inputs)
+        return pooled if output == "pooled" else getattr(self, f"{what}_projection")(pooled)
 
 
 def _projection(config: CLAPConfig, width: int) -> nn.Module:

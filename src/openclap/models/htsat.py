@@ -7,7 +7,7 @@
               quarter 1 │ quarter 2 │ quarter 3 │ …   →   F bins of quarter 2   image × image
                                                           …
 
-The original also has outputs for frames and classes. CLAP does not use them, so they are not computed.
+The original also has outputs for classes. CLAP does not use them, so they are not computed.
 """
 
 from __future__ import annotations
@@ -62,6 +62,21 @@ class HTSAT(nn.Module):
 
     def forward(self, mel: Tensor, longer: Tensor, augment: Callable[[Tensor], Tensor] | None = None) -> Tensor:
         """Mels (B, V, T, F) in dB, V 1 or 4, longer (B,) → (B, D)."""
+        return self.tokens(mel, longer, augment).mean(1)
+
+    def frames(self, mel: Tensor, longer: Tensor) -> Tensor | None:
+        """The same → features of each step of time, the mean over frequency: (B, T', D).
+
+        None where the last stage has fewer rows of patches than the image has quarters of the time.
+        """
+        x = self.tokens(mel, longer)
+        side = int(x.shape[1] ** 0.5)
+        if side % self.folds:
+            return None
+        return x.view(len(x), self.folds, side // self.folds, side, -1).mean(2).flatten(1, 2)
+
+    def tokens(self, mel: Tensor, longer: Tensor, augment: Callable[[Tensor], Tensor] | None = None) -> Tensor:
+        """The patches of the last stage (B, N, D), row by row of the image."""
         assert mel.shape[1] in (1, VIEWS), mel.shape
         x = self.batch_norm(mel.transpose(1, 3)).transpose(1, 3)
         x = x if augment is None else augment(x)
@@ -70,7 +85,8 @@ class HTSAT(nn.Module):
         x = self.patches(x, longer)  # (B, side * side, D)
         for stage in self.stages:
             x = stage(x)  # (B, side * side / 4, 2 D)
-        return self.norm(x).mean(1)  # (B, D)
+        normal: Tensor = self.norm(x)
+        return normal
 
     def views(self, x: Tensor, longer: Tensor) -> Tensor:
         """Leave the views as they are; a 1-D fusion merges them into one."""

@@ -46,6 +46,10 @@ class MobileNet(nn.Module):
         """The input of the last layer (B, features): the embedding of a tagger."""
         return self.feature_maps(mel, longer, augment).mean((2, 3))
 
+    def frames(self, mel: Tensor, longer: Tensor) -> Tensor:
+        """Features of each step of time, the mean over frequency: (B, T / 32, features)."""
+        return self.feature_maps(mel, longer).mean(3).transpose(1, 2)
+
     def feature_maps(self, mel: Tensor, longer: Tensor, augment: Callable[[Tensor], Tensor] | None = None) -> Tensor:
         """The maps (B, features, T / 32, F / 32), before they are averaged over time and mel."""
         assert mel.shape[1] in (1, VIEWS), mel.shape

@@ -40,17 +40,21 @@ class PANN(nn.Module):
 
     def forward(self, mel: Tensor, longer: Tensor, augment: Callable[[Tensor], Tensor] | None = None) -> Tensor:
         """Mels (B, V, T, F) in dB, V 1 or 4, longer (B,) → (B, D)."""
+        x = self.frames(mel, longer, augment)
+        x = x.amax(1) + x.mean(1)  # (B, C)
+        if self.hidden is not None:
+            x = F.relu(self.hidden(self.head_dropout(x)))  # (B, D)
+        return self.output_dropout(x)
+
+    def frames(self, mel: Tensor, longer: Tensor, augment: Callable[[Tensor], Tensor] | None = None) -> Tensor:
+        """The same → features of each step of time, the mean over frequency: (B, T', C)."""
         assert mel.shape[1] in (1, VIEWS), mel.shape
         x = self.batch_norm(mel.transpose(1, 3)).transpose(1, 3)
         x = x if augment is None else augment(x)
         x = self.dropout(self.first_maps(x, longer))  # (B, C, T / 2, F / 2)
         for block in self.blocks[1:]:
             x = self.dropout(block(x))
-        x = x.mean(3)  # (B, C, T')
-        x = x.amax(2) + x.mean(2)  # (B, C)
-        if self.hidden is not None:
-            x = F.relu(self.hidden(self.head_dropout(x)))  # (B, D)
-        return self.output_dropout(x)
+        return x.mean(3).transpose(1, 2)
 
     def fold_batch_norms(self) -> PANN:
         """A copy of the tower for inference, with the batch norms of its blocks folded into their convolutions."""

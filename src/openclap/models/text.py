@@ -66,6 +66,11 @@ class TextTransformer(nn.Module):
         """Ids and mask (B, L) → (B, D)."""
         return self.pool(self.tower(input_ids=ids, attention_mask=mask), ids, mask)
 
+    def frames(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """The same → the states of all tokens (B, L, D)."""
+        states: Tensor = self.tower(input_ids=ids, attention_mask=mask).last_hidden_state
+        return states
+
 
 # attention modules: the layers whose rows are heads, and the attribute that holds the number of heads
 ATTENTION_LAYERS = {

@@ -47,6 +47,7 @@ def _states(g: Graph, config: CLAPConfig) -> tuple[list[Node], Node]:
         x = g.layer_norm(x + attended, f"{name}.attention.output.LayerNorm", eps)
         hidden = g.activation(g.linear(x, f"{name}.intermediate.dense"), text.activation)
         x = g.layer_norm(x + g.linear(hidden, f"{name}.output.dense"), f"{name}.output.LayerNorm", eps)
+    g.marked["frames"] = x
     return [vectors, mask], x
 
 

@@ -43,7 +43,7 @@ def _tower(g: Graph, config: CLAPConfig, names: Names, *, transposed: bool) -> o
         x = x + linear(_attention(g, parts, text, later), at + names.out)
         normal = g.layer_norm(x, at + names.norms[1], eps)
         x = x + linear(g.activation(linear(normal, at + names.up), text.activation), at + names.down)
-    states = g.layer_norm(x, names.last, eps)
+    states = g.marked["frames"] = g.layer_norm(x, names.last, eps)
     pooled = opset.reduce_sum(states * opset.unsqueeze(end, g.index([2])), g.index([1]), False)
     return ov.Model([g.projection(pooled, "text_projection", config)], [vectors, end], "text")
 

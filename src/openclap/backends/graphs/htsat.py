@@ -48,8 +48,11 @@ def htsat(g: Graph, config: CLAPConfig) -> object:
         inputs.append(longer)
         x = _fused_patches(g, level, longer, pixels, config)
     x = g.layer_norm(x, "audio.patches.norm") if audio.patch_norm else x
-    x = _stages(g, x, audio)
-    x = g.mean(g.layer_norm(x, "audio.norm"), 1)
+    x, order = _stages(g, x, audio)
+    x = g.layer_norm(x, "audio.norm")
+    if audio.last_side % folds == 0:  # else no row of patches belongs to one quarter of the time alone
+        g.marked["frames"] = _frames(g, x, order, folds)
+    x = g.mean(x, 1)
     return ov.Model([g.projection(x, "audio_projection", config)], inputs, "audio")
 
 
@@ -126,8 +129,8 @@ def _stretch(frames: int, target: int) -> Array | None:
 # -- swin --------------------------------------------------------------------------------------------
 
 
-def _stages(g: Graph, x: Node, audio: HTSATConfig) -> Node:
-    """All swin blocks with the merges between their stages: tokens (B, N, D) → tokens of the last stage."""
+def _stages(g: Graph, x: Node, audio: HTSATConfig) -> tuple[Node, Order]:
+    """All swin blocks with the merges between their stages: tokens (B, N, D) → those of the last, and their order."""
     side = audio.image // audio.patch
     order: Order = np.arange(side * side)  # token n is patch order[n]
     for stage, depth in enumerate(audio.depths):
@@ -155,7 +158,15 @@ def _stages(g: Graph, x: Node, audio: HTSATConfig) -> Node:
             side //= 2
             x = g.linear(g.layer_norm(g.reshape(x, -1, side * side, 4 * width), f"{name}.norm"), f"{name}.reduce")
             order = np.arange(side * side)
-    return x
+    return x, order
+
+
+def _frames(g: Graph, x: Node, order: Order, folds: int) -> Node:
+    """Tokens of the last stage (B, N, D) → features of each step of time, the mean over frequency: (B, T', D)."""
+    side = int(len(order) ** 0.5)
+    at = np.argsort(order).reshape(folds, side // folds, side)  # row r of fold k is patch (k * rows + r, column)
+    x = g.take(x, at.transpose(0, 2, 1).reshape(-1))  # by fold, column, row
+    return g.mean(g.reshape(x, 0, folds * side, side // folds, g.size(x, 2)), 2)
 
 
 def _reorder_patches(g: Graph, x: Node, order: Order, wanted: Order) -> Node:

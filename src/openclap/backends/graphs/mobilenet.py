@@ -21,7 +21,9 @@ def mobilenet(g: Graph, config: CLAPConfig) -> object:
         return opset.hswish(_conv(g, local, "audio.local_project", kernel=5, stride=(LOCAL * 2, 2)))
 
     inputs, first = fuse_maps(g, config, lambda mel: _stem(g, mel), project)
-    x = g.mean(_maps(g, first, audio), 2, 3)  # (B, features)
+    maps = _maps(g, first, audio)
+    g.marked["frames"] = g.transpose(g.mean(maps, 3), 0, 2, 1)
+    x = g.mean(maps, 2, 3)  # (B, features)
     x = opset.hswish(g.linear(x, "audio.hidden"))
     return ov.Model([g.projection(x, "audio_projection", config)], inputs, "audio")
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from openclap.backends.graphs.engine import opset, ov
 from openclap.config import ACTIVATIONS, CLAPConfig
 
-__all__ = ["Graph", "Node"]
+__all__ = ["Graph", "Node", "join", "pack_rows"]
 
 Node: TypeAlias = Any  # openvino.Node or one of its outputs
 Array: TypeAlias = npt.NDArray[Any]
@@ -28,6 +28,7 @@ class Graph:
     def __init__(self, weights: Mapping[str, Array], *, int8_rows: bool = False) -> None:
         self.weights = weights
         self._int8_rows = int8_rows  # whether tables are rounded to rows of int8
+        self.marked: dict[str, Node] = {}  # what a tower can give beside its unit rows: "projected", "pooled", "frames"
 
     # -- constants -----------------------------------------------------------------------------------
 
@@ -141,16 +142,25 @@ class Graph:
 
     def projection(self, x: Node, name: str, config: CLAPConfig) -> Node:
         """The projection (B, D) → (B, E) unit rows (see `CLAPConfig.projection`)."""
+        self.marked["pooled"] = x
         y = self.linear(x, f"{name}.0")
         if config.projection == "residual":
             y = self.layer_norm(y + self.linear(self.activation(y, "gelu"), f"{name}.2"), f"{name}.4")
         else:
             y = self.linear(opset.relu(y), f"{name}.2")
+        self.marked["projected"] = y
         return self.unit(y)
 
     def unit(self, x: Node) -> Node:
         """Rows (…, E) → rows of length 1."""
         return opset.normalize_l2(x, self.index([-1]), 1e-24, "max")
+
+
+def join(tower: Any, made: Sequence[Node]) -> Node:
+    """What a tower's graph gives when its inputs are what was made before."""
+    for parameter, node in zip(tower.get_parameters(), made, strict=True):
+        parameter.output(0).replace(node.output(0))
+    return tower.get_results()[0].input_value(0).get_node()
 
 
 def pack_rows(table: Array, *, exact: bool) -> tuple[Array, Array] | None:

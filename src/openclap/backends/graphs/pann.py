@@ -24,6 +24,7 @@ def pann(g: Graph, config: CLAPConfig) -> object:
     for i in range(1, len(audio.widths)):
         x = _block(g, x, i, audio)
     x = g.mean(x, 3)  # (B, C, T')
+    g.marked["frames"] = g.transpose(x, 0, 2, 1)
     x = opset.reduce_max(x, g.index([2]), False) + g.mean(x, 2)
     x = opset.relu(g.linear(x, "audio.hidden")) if audio.hidden else x
     return ov.Model([g.projection(x, "audio_projection", config)], inputs, "audio")

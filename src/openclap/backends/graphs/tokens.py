@@ -1,36 +1,55 @@
-"""From token ids to the input of a text graph, as graphs (in numpy: `openclap.backends.numpy_text`)."""
+"""Text towers as graphs that begin with token ids (in numpy: `openclap.backends.numpy_text`): ids, mask → (B, E)."""
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Callable
+from typing import Any
 
-from openclap.backends.graphs.engine import opset, ov
-from openclap.backends.graphs.ops import Graph, Node
+from openclap.backends.graphs import bert as graphs
+from openclap.backends.graphs.engine import opset
+from openclap.backends.graphs.ops import Graph, Node, join
 from openclap.config import CLAPConfig, TextConfig
 
-__all__ = ["token_vectors", "words"]
+__all__ = ["bert", "roberta", "sbert", "words"]
 
 TABLE = "text.tower.embeddings."
 
 
-def token_vectors(g: Graph, text: TextConfig, ids: Node) -> Node:
-    """Sums of word, position and type vectors: ids (B, L) → (B, L, D), for a BERT of any kind."""
-    if text.kind == "roberta":  # padding is not counted, see numpy_text
-        is_token = opset.convert(opset.not_equal(ids, g.index(text.pad_id)), "i64")
-        place = opset.cum_sum(is_token, g.index(1)) * is_token + g.index(text.pad_id)
-    else:
-        place = opset.range(g.index(0), g.reshape(g.length(ids, 1)), g.index(1), "i64")
-    kind = g.constant(f"{TABLE}token_type_embeddings.weight")
-    vectors = g.rows(f"{TABLE}word_embeddings.weight", ids) + g.part(kind, 0, 1, 0)
-    return vectors + g.rows(f"{TABLE}position_embeddings.weight", place)
-
-
-def words(g: Graph, config: CLAPConfig) -> object:
-    """The weighted mean of word vectors: ids and mask (B, L) → (B, E)."""
-    ids, mask = (
-        opset.parameter([-1, -1], dtype, name=name) for dtype, name in ((np.int64, "input_ids"), (np.float32, "mask"))
-    )
+def words(g: Graph, config: CLAPConfig, ids: Node, mask: Node) -> Node:
+    """The weighted mean of word vectors."""
     weight = opset.softplus(g.rows("text.gate.weight", ids)) * opset.unsqueeze(mask, g.index([2]))
     total = opset.reduce_sum(g.rows("text.table.weight", ids) * weight, g.index([1]), False)
     mean = total / opset.maximum(opset.reduce_sum(weight, g.index([1]), False), g.number(1e-6))
-    return ov.Model([g.projection(mean, "text_projection", config)], [ids, mask], "text")
+    return g.projection(mean, "text_projection", config)
+
+
+def roberta(g: Graph, config: CLAPConfig, ids: Node, mask: Node) -> Node:
+    """RoBERTa, whose padding is not counted (see `numpy_text.embed_roberta_tokens`)."""
+    assert isinstance(config.text, TextConfig)
+    pad = g.index(config.text.pad_id)
+    is_token = opset.convert(opset.not_equal(ids, pad), "i64")
+    return _transformer(g, config, graphs.bert, ids, opset.cum_sum(is_token, g.index(1)) * is_token + pad, mask)
+
+
+def bert(g: Graph, config: CLAPConfig, ids: Node, mask: Node) -> Node:
+    """BERT."""
+    return _transformer(g, config, graphs.bert, ids, _places(g, ids), mask)
+
+
+def sbert(g: Graph, config: CLAPConfig, ids: Node, mask: Node) -> Node:
+    """Sentence-BERT."""
+    return _transformer(g, config, graphs.sbert, ids, _places(g, ids), mask)
+
+
+def _places(g: Graph, ids: Node) -> Node:
+    """0, 1, 2, …: (L,)."""
+    return opset.range(g.index(0), g.reshape(g.length(ids, 1)), g.index(1), "i64")
+
+
+def _transformer(
+    g: Graph, config: CLAPConfig, build: Callable[[Graph, CLAPConfig], Any], ids: Node, place: Node, mask: Node
+) -> Node:
+    """The graph of a tower over sums of word, position and type vectors (B, L, D)."""
+    kind = g.constant(f"{TABLE}token_type_embeddings.weight")
+    vectors = g.rows(f"{TABLE}word_embeddings.weight", ids) + g.part(kind, 0, 1, 0)
+    return join(build(g, config), [vectors + g.rows(f"{TABLE}position_embeddings.weight", place), mask])

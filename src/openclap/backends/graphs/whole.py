@@ -12,9 +12,8 @@ import numpy as np
 
 from openclap.backends.graphs.engine import opset, ov
 from openclap.backends.graphs.front_end import clip_views, window_mels
-from openclap.backends.graphs.ops import Graph, Node
-from openclap.backends.graphs.tokens import token_vectors, words
-from openclap.config import AUDIO, TEXT, AnyTextConfig, CLAPConfig, TextConfig, WordsConfig
+from openclap.backends.graphs.ops import Graph, Node, join
+from openclap.config import AUDIO, TEXT, AnyTextConfig, CLAPConfig
 from openclap.errors import ModelError
 
 __all__ = ["FRONT_END", "audio_graph", "text_graph", "why_no_token_graph"]
@@ -34,7 +33,7 @@ def audio_graph(g: Graph, config: CLAPConfig) -> Any:
     for i, op in enumerate(ov.Model(made, [wave], "front end").get_ordered_ops()):
         if op.get_type_name() != "Parameter":
             op.set_friendly_name(f"{FRONT_END} {i}")
-    rows = _join(AUDIO[config.audio.kind].load("graph")(g, config), made)
+    rows = join(AUDIO[config.audio.kind].load("graph")(g, config), made)
     if windows is not None:  # the mean of the windows of a recording
         shape = opset.concat([g.index([-1]), windows, g.index([config.embedding])], 0)
         rows = g.unit(g.mean(opset.reshape(rows, shape, True), 1))
@@ -43,33 +42,19 @@ def audio_graph(g: Graph, config: CLAPConfig) -> Any:
 
 def text_graph(g: Graph, config: CLAPConfig) -> Any:
     """The graph: `input_ids` and `attention_mask` (B, L) → `embedding` (B, E)."""
-    ids, mask = (opset.parameter([-1, -1], np.int64, name=name) for name in ("input_ids", "attention_mask"))
-    text, as_float = config.text, opset.convert(mask, "f32")
-    if isinstance(text, WordsConfig):
-        return _named(_join(words(g, config), [ids, as_float]), [ids, mask])
-    why_not = why_no_token_graph(text)
+    why_not = why_no_token_graph(config.text)
     if why_not is not None:
         raise ModelError(f"{config.name}: {why_not}")
-    assert isinstance(text, TextConfig)
-    build = TEXT[text.kind].load("graph")
-    return _named(_join(build(g, config), [token_vectors(g, text, ids), as_float]), [ids, mask])
+    ids, mask = (opset.parameter([-1, -1], np.int64, name=name) for name in ("input_ids", "attention_mask"))
+    rows = TEXT[config.text.kind].load("token_graph")(g, config, ids, opset.convert(mask, "f32"))
+    return _named(rows, [ids, mask])
 
 
 def why_no_token_graph(text: AnyTextConfig) -> str | None:
     """The reason why no graph of this text tower reads token ids; None where there is one."""
-    encoder = TEXT[text.kind]
-    if isinstance(text, WordsConfig):
-        return None
-    if encoder.graph is None or not isinstance(text, TextConfig) or encoder.graph_mask is not None:
+    if TEXT[text.kind].token_graph is None:
         return f"its {text.kind} text tower has no graph that reads token ids"
     return None
-
-
-def _join(tower: Any, made: list[Node]) -> Node:
-    """What a tower's graph gives when its inputs are what was made before."""
-    for parameter, node in zip(tower.get_parameters(), made, strict=True):
-        parameter.output(0).replace(node.output(0))
-    return tower.get_results()[0].input_value(0).get_node()
 
 
 def _named(rows: Node, inputs: list[Node]) -> Any:
