@@ -38,6 +38,7 @@ ALERTS = {
     "phone": "a dog barking, church bells, a siren",
 }
 PATIENCE = 60_000  # ms
+ANSWERS = 8  # in Teach
 
 
 def main() -> None:
@@ -108,8 +109,7 @@ def visit(tab: Any, url: str, name: str, evening: Path, folder: Path) -> None:
     picture("recording")
     live(tab, url, name)
     picture("live")
-    tab.goto(f"{url}?place=teach")
-    tab.frame_locator("iframe").locator("#teach-search").wait_for()
+    teach(tab, url, name)
     picture("teach")
 
 
@@ -119,6 +119,22 @@ def live(tab: Any, url: str, name: str) -> None:
     tab.locator("#live-go").click()
     tab.wait_for_selector(".live-event:nth-child(2) button.span")
     tab.wait_for_selector(".now .tag")
+
+
+def teach(tab: Any, url: str, name: str) -> None:
+    """Answer a few questions, by what the sounds are called."""
+    tab.goto(f"{url}?place=teach")
+    tab.fill("#teach-name", WORDS[name])
+    tab.press("#teach-name", "Enter")
+    for _ in range(ANSWERS):
+        asked = tab.locator(".asked .name")
+        asked.wait_for()
+        before = tab.locator(".marked .example").count()
+        tab.keyboard.press("y" if "bell" in (asked.get_attribute("title") or "") else "n")
+        tab.wait_for_selector(f":nth-match(.marked .example, {before + 1})")
+        tab.wait_for_timeout(300)
+    tab.wait_for_selector(".quality table")
+    tab.wait_for_selector(".quality[aria-busy=false]")
 
 
 if __name__ == "__main__":

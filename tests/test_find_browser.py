@@ -15,8 +15,10 @@ import pytest
 import soundfile as sf
 from browser_for_tests import browser, served_app
 
-from openclap import CLAP, Library
+from openclap import CLAP, Detector, Library
 from openclap.cli.serve import make_site
+from openclap.detector import delete_detector
+from openclap.example_store import count_examples
 from openclap.page.settings import PageSettings
 from openclap.serve.settings import ServeSettings
 from openclap.synth import synthesise
@@ -166,6 +168,38 @@ def test_on_a_phone_results_are_seen_without_scrolling(chromium: Any, url: str) 
     assert not tab.evaluate("document.scrollingElement.scrollWidth > innerWidth")
     for place in ("Find", "Recording", "Live", "Teach"):
         assert tab.get_by_role("link", name=place).first.is_visible()
+    assert not tab.troubles
+
+
+def test_a_sound_is_taught_by_keyboard_alone(chromium: Any, url: str) -> None:
+    tab = opened(chromium, url)
+    tab.goto(url + "?place=teach")
+    tab.wait_for_selector("#teach-name")
+    press = tab.keyboard.press
+    press("/")
+    assert focus(tab) == "teach-name"
+    tab.keyboard.type("our dog")
+    press("Tab")
+    tab.keyboard.type("a dog barking")
+    press("Enter")
+    for number in range(1, 5):
+        name = tab.locator(".asked .name").inner_text()
+        press("y" if "dog" in name else "n")
+        wait(tab, f"document.querySelectorAll('.marked .example').length === {number}")
+    assert tab.locator(".marked.yes .example").all_inner_texts() == ["dog_bark_01.wav"]
+    tab.wait_for_selector(".quality .first")  # one example is too few to say how good it is
+    wait(tab, "document.querySelector('.quality').getAttribute('aria-busy') === 'false'")
+    assert "dog_bark_01.wav" in tab.locator(".taught-hits li").first.inner_text()
+    tab.get_by_role("button", name="Keep it").focus()
+    press("Enter")
+    tab.wait_for_selector(".taught-one")
+    assert count_examples(Detector.load("our dog").key) == 4
+    tab.get_by_role("button", name="Search with our dog").focus()
+    press("Enter")
+    wait(tab, "location.search.includes('taught=our')")
+    tab.wait_for_selector(HIT)
+    assert tab.locator(ROW).first.inner_text().startswith("dog_bark_01.wav")
+    delete_detector("our dog")
     assert not tab.troubles
 
 

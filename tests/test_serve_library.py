@@ -19,12 +19,15 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile as sf
+from fastapi import Request
 from fastapi.testclient import TestClient
 from server_for_tests import encoded
+from starlette.requests import ClientDisconnect
 
 from openclap import CLAP, Library
 from openclap.library.uploads import safe_name
 from openclap.serve.app import create_app
+from openclap.serve.byte_ranges import file_content, ranged_response
 from openclap.serve.settings import ServeSettings
 
 RATE = 16_000
@@ -75,6 +78,22 @@ def shelf(tmp_path_factory: pytest.TempPathFactory, clap: CLAP) -> Iterator[Shel
     public, own = (TestClient(app, base_url="http://localhost") for app in apps)
     with public, own:
         yield Shelf(public, own, sounds)
+
+
+def test_a_player_that_hangs_up_at_once_leaves_no_file_open(tmp_path: Path) -> None:
+    """Its file stayed open: pieces that nobody had asked for were never closed."""
+    place = tmp_path / "tone.wav"
+    place.write_bytes(encoded(tone(0.1), RATE))
+    file = place.open("rb")
+
+    async def hang_up(message: Any) -> None:
+        raise OSError
+
+    scope = {"type": "http", "method": "GET", "headers": [], "asgi": {"spec_version": "2.4"}}
+    response = ranged_response(Request(scope), file_content(file, place.stat().st_size, 0), {})
+    with pytest.raises((ClientDisconnect, OSError)):
+        asyncio.run(response(scope, None, hang_up))  # type: ignore[arg-type]
+    assert file.closed
 
 
 def answer(client: TestClient, place: str, /, **params: Any) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from schemathesis.generation import GenerationMode
 from server_for_tests import Running, running, some_sounds, uri_of
 
-from openclap import CLAP, Library
+from openclap import CLAP, Detector, Library
 from openclap.language import has_foreign
 from openclap.serve.schemas import WAV
 
@@ -46,6 +47,7 @@ schemathesis.openapi.format("openclap-text", WORDS)
 schemathesis.openapi.format("openclap-query", WORDS.filter(is_query))
 schemathesis.openapi.format("openclap-file", st.from_regex(r"[a-z*?]{1,9}(/[a-z.]{1,9})?\Z"))
 schemathesis.openapi.format("openclap-name", st.sampled_from(["0.wav", "1.wav"]))
+schemathesis.openapi.format("openclap-detector", st.just("our sound"))
 schemathesis.openapi.format("openclap-sound", st.binary(min_size=1, max_size=64).map(wav))
 
 
@@ -54,8 +56,12 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     folder = tmp_path_factory.mktemp("schema")
     for i, sound in enumerate(some_sounds(2)):
         (folder / f"{i}.wav").write_bytes(sound)
-    Library.open(folder / "library", model=CLAP.from_pretrained("mini")).add(sorted(folder.glob("*.wav")))
-    with running(folder, "--no-page", "--alias", "text-embedding-3-small", settings={"items": ITEMS, "results": RESULTS}) as server:  # fmt: skip
+    clap = CLAP.from_pretrained("mini")
+    Library.open(folder / "library", model=clap).add(sorted(folder.glob("*.wav")))
+    weight = np.eye(1, clap.config.embedding, dtype=np.float32)[0]
+    taught = Detector("our sound", None, weight, 0.0, clap.name, clap.fingerprint).save(folder / "taught.safetensors")
+    options = ("--no-page", "--alias", "text-embedding-3-small", "--detector", str(taught))
+    with running(folder, *options, settings={"items": ITEMS, "results": RESULTS}) as server:  # fmt: skip
         yield server
         assert server.stop() == 0
         assert [line for line in server.log if line["level"] == "error"] == []

@@ -15,6 +15,7 @@ from typing import Any
 
 from drive_live import use_live
 from drive_recording import use_recording
+from drive_teach import use_teach
 from playwright.sync_api import sync_playwright
 from visits import HIT, OPTIONS, ROW, Visit, check, mock, write_report, wrong
 
@@ -214,6 +215,7 @@ def main() -> int:
         map_and_tray(running, url, folder)
         use_recording(running, url, folder)
         use_live(running, url, folder)
+        use_teach(running, url, folder)
         seen_by_all(running, url, empty, folder)
         running.close()
     if args.report:

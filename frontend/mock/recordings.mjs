@@ -4,7 +4,7 @@ import { deflateSync, crc32 } from "node:zlib";
 import { random } from "./library.mjs";
 
 const RATE = 8000;
-const kept = new Map();
+export const kept = new Map();
 const heard = new Set(); // recordings that were listened to: the next answer comes at once
 const wait = (ms) => new Promise((go) => setTimeout(go, ms));
 const SOUNDS = [["Dog", "狗"], ["Rain", "雨"], ["Speech", "说话声"], ["Car passing by", "汽车驶过"], ["Music", "音乐"], ["Bird", "鸟"], ["Door", "门"], ["Wind", "风"], ["Siren", "警笛"]];
@@ -125,13 +125,13 @@ const ANSWERS = {
     return { labels: scores.map(({ label, weight }) => ({ label, score: one.silent ? 0 : weight / all, similarity: one.silent ? 0 : Math.log(weight) / 14 })).sort((a, b) => b.score - a.score), unknown: unknown(labels), silent: one.silent || undefined };
   },
   match: (one, { texts }) => ({ matches: texts.map((text) => ({ text, score: one.silent ? 0 : random(text.length)() * 0.8 - 0.2 })), unknown: unknown(texts), silent: one.silent || undefined }),
-  moments: (one, { queries, k }) => ({
-    moments: queries.flatMap((query, number) => Array.from({ length: Math.min(k, Math.ceil(one.seconds / 3)) }, (_, i) => {
+  moments: (one, { queries = [], detectors = [], k }) => ({
+    moments: [...queries, ...detectors].flatMap((query, number) => Array.from({ length: Math.min(k, Math.ceil(one.seconds / 3)) }, (_, i) => {
       const next = random(query.length * 31 + number * 7 + i);
       const start = next() * (one.seconds - 1);
       const none = one.silent || /asdf|unlikely/.test(query);
       const confidence = none ? 0.05 * next() : Math.max(0.1, 0.97 - i * 0.12 - 0.1 * next());
-      return { query, start, end: Math.min(one.seconds, start + 0.6 + next() * Math.min(12, one.seconds / 12)), score: confidence / 2, confidence, unlikely: confidence < 0.3 };
+      return { ...(detectors.includes(query) ? { detector: query } : { query }), start, end: Math.min(one.seconds, start + 0.6 + next() * Math.min(12, one.seconds / 12)), score: confidence / 2, confidence, unlikely: confidence < 0.3 };
     })), left_out: 0, unknown: unknown(queries),
   }),
 };

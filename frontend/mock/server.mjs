@@ -4,9 +4,10 @@ import { createServer } from "node:http";
 import { existsSync, readFileSync } from "node:fs";
 import { dirname, extname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { recordings } from "./recordings.mjs";
+import { kept, recordings } from "./recordings.mjs";
+import { teaching } from "./teaching.mjs";
 import { CLUSTERS, collected, file, peaks, playedTags, point, random, tone } from "./library.mjs";
-import { DETECTORS, isFull, setFull, upgrade } from "./watching.mjs";
+import { isFull, setFull, upgrade } from "./watching.mjs";
 
 const option = (name, otherwise) => {
   const at = process.argv.indexOf(`--${name}`);
@@ -182,11 +183,10 @@ createServer(async (request, answer) => {
   if (address.pathname.startsWith("/v1/")) {
     log.push(`${request.method} ${request.url}`.slice(0, 300));
     if (SLOW) await new Promise((go) => setTimeout(go, SLOW));
+    if (await teaching(request, answer, address.pathname, { json, error, send, read, kept, readonly: flag("readonly"), log })) return;
     if (await recordings(request, answer, address.pathname, address.searchParams, { json, error, send, read, byPath, log })) return;
   }
   if (address.pathname === "/bare") return answer.writeHead(200, { "Content-Type": TYPES[".html"] }).end(BARE);
-  if (address.pathname === "/v1/detectors") return json(answer, { detectors: DETECTORS.map((name) => ({ name })) });
-  if (address.pathname.startsWith("/studio")) return send(answer, 200, `<!doctype html><title>studio</title><p>studio ${address.search.replace(/[<>&]/g, "")}`, { "Content-Type": TYPES[".html"] });
   const name = join(STATIC, address.pathname === "/" ? "index.html" : address.pathname.slice(1).replaceAll("..", ""));
   return existsSync(name) ? send(answer, 200, readFileSync(name), { "Content-Type": TYPES[extname(name)] ?? "text/plain" }) : error(answer, 404, "No such route.");
 }).on("upgrade", (request, socket, head) => upgrade(request, socket, head, log)).listen(Number(option("port", 8123)), "127.0.0.1", () => console.log("http://127.0.0.1:" + option("port", 8123)));

@@ -39,7 +39,7 @@ function Above() {
   return (
     <div class="above">
       <h3><Count /></h3>
-      {mode.value !== "library" && <button type="button" data-tool class="chip" aria-label={t("list.back")} onClick={() => go({ q: "", like: "", sound: "", from: "", to: "" })}><Icon name="close" /><span class="wide-only">{t("list.back")}</span></button>}
+      {mode.value !== "library" && <button type="button" data-tool class="chip" aria-label={t("list.back")} onClick={() => go({ q: "", like: "", sound: "", taught: "", from: "", to: "" })}><Icon name="close" /><span class="wide-only">{t("list.back")}</span></button>}
       <span class="grow" />
       {library.value?.writable && <button type="button" data-tool class="chip" aria-label={t("add.open")} onClick={() => (adding.value = true)}><Icon name="plus" /><span class="wide-only">{t("add.open")}</span></button>}
       <div class="switch" role="group" aria-label={t("list.view")}>

@@ -25,8 +25,8 @@ export const filters = computed<Params>(() => {
 });
 const listing = computed(() => JSON.stringify([filters.value, state.value.sort, state.value.order, anew.value]));
 const asking = computed(() => {
-  const { q, like, sound, by, k, without, from, to } = state.value;
-  const wish = mode.value === "walk" ? { from, to } : { q: q.trim(), like, sound, by, k, without, given: sound && ownSound.value?.size };
+  const { q, like, sound, taught, by, k, without, from, to } = state.value;
+  const wish = mode.value === "walk" ? { from, to } : { q: q.trim(), like, sound, taught, by, k, without, given: sound && ownSound.value?.size };
   return JSON.stringify([mode.value, wish, mode.value === "search" ? { ...filters.value, text: "" } : 0, anew.value]);
 });
 
@@ -150,11 +150,12 @@ async function answer(signal: AbortSignal): Promise<void> {
 }
 
 async function request(signal: AbortSignal): Promise<Response> {
-  const { q, like, by, k, without, folder, format, tag, collection, least, most } = state.value;
+  const { q, like, taught, by, k, without, folder, format, tag, collection, least, most } = state.value;
   const given = ownSound.value && state.value.sound ? ownSound.value : null;
   const wish: Record<string, unknown> = { k };
   if (q.trim()) Object.assign(wish, { query: q.trim(), by });
   if (like) wish.like = like;
+  if (taught) wish.detector = taught;
   const unwanted = without.split(/[,，、]/).map((one) => one.trim()).filter(Boolean);
   if (unwanted.length) wish.without = unwanted;
   if (folder) wish.within = [folder];

@@ -12,6 +12,9 @@ const IN_RECORDING: [string[], Key][] = [
   [["?"], "keys.help"],
 ];
 const IN_LIVE: [string[], Key][] = [[["L"], "keys.listen"], [["/"], "keys.alerts"], [["Enter"], "keys.listen_now"], [["?"], "keys.help"]];
+const IN_TEACH: [string[], Key][] = [
+  [["Y"], "keys.yes"], [["N"], "keys.no"], [["S"], "keys.skip"], [["Z"], "keys.back"], [["Space"], "keys.space"], [["?"], "keys.help"],
+];
 const KEYS: [string[], Key][] = [
   [["/"], "keys.query"], [["↑", "↓"], "keys.down"], [["Space"], "keys.space"], [["←", "→"], "keys.seek"], [["Enter"], "keys.enter"],
   [["F"], "keys.favourite"], [["X"], "keys.tick"], [["O"], "keys.recording"], [["L"], "keys.loop"], [["Home", "End"], "keys.ends"], [["Esc"], "keys.escape"], [["?"], "keys.help"],
@@ -21,7 +24,7 @@ export function Help() {
   return (
     <Window open={helping} title={t("keys.title")}>
       <dl class="keys">
-        {(({ recording: IN_RECORDING, live: IN_LIVE } as Partial<Record<Place, typeof KEYS>>)[state.value.place] ?? KEYS).map(([keys, does]) => (
+        {(({ recording: IN_RECORDING, live: IN_LIVE, teach: IN_TEACH } as Partial<Record<Place, typeof KEYS>>)[state.value.place] ?? KEYS).map(([keys, does]) => (
           <div key={does}><dt>{keys.map((key) => <kbd key={key}>{key}</kbd>)}</dt><dd>{t(does)}</dd></div>
         ))}
       </dl>

@@ -7,6 +7,7 @@ import { audition, current, length, loop, now, play, seek, setLoop, toggle } fro
 import { focusQuery } from "./query/query";
 import { pressedInLive } from "./live/keys";
 import { pressedInRecording } from "./recording/keys";
+import { pressedInTeach } from "./teach/keys";
 import { openSound } from "./recording/recording";
 import { state } from "./state";
 import { favourite, tick } from "./tray/ticks";
@@ -89,6 +90,7 @@ function pressed(event: KeyboardEvent): void {
   if (event.key === "?" && !isField(target)) return void (helping.value = true);
   if (state.peek().place === "recording") return pressedInRecording(event);
   if (state.peek().place === "live") return pressedInLive(event);
+  if (state.peek().place === "teach") return pressedInTeach(event);
   if (state.peek().place !== "find") return;
   if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
   if (target.closest(".map") || document.querySelector("dialog[open], :popover-open")) return;

@@ -20,7 +20,8 @@ import { followSelection } from "./recording/selection";
 import { followView } from "./recording/view";
 import { readLibrary, readPage } from "./server";
 import { state } from "./state";
-import { Studios } from "./studio";
+import { followTeaching } from "./teach/lesson";
+import { TeachPlace } from "./teach/place";
 import { Tray } from "./tray/tray";
 
 function Page() {
@@ -31,9 +32,9 @@ function Page() {
       <Find />
       <RecordingPlace />
       <LivePlace />
-      <Studios />
+      <TeachPlace />
       {find && <Tray />}
-      {!["recording", "live"].includes(state.value.place) && <Player />}
+      {find && <Player />}
       <Places bottom />
       <Help />
       <DropPlace />
@@ -52,5 +53,6 @@ followPictures();
 followListening();
 followQuestions();
 followLive();
+followTeaching();
 listen();
 render(<Page />, document.querySelector("#app")!);

@@ -5,7 +5,8 @@ import type { Tool } from "./state";
 import { t } from "./words";
 
 export type Where = "library" | "search" | "player" | "tray" | "tags" | "model" | "add" | "map" | "facets"
-  | "recording" | "pictures" | "export" | "live" | "heard" | "alarm" | "clip" | Tool;
+  | "recording" | "pictures" | "export" | "live" | "heard" | "alarm" | "clip"
+  | "teach" | "example" | "give" | "lesson" | "keep" | "try" | "taught" | "detect" | Tool;
 export interface Trouble { text: () => string; again?: () => void }
 
 export const troubles = signal<Partial<Record<Where, Trouble>>>({});

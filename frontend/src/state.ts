@@ -21,6 +21,9 @@ export interface State {
   like: string; // path of a sound of the library
   sound: string; // name of a sound that was given; it is itself not in the URL
   by: By;
+  taught: string; // a detector, or the id of a draft, that is searched with
+  named: string; // of Teach: what is taught, and the words that it begins from
+  words: string;
   k: number;
   without: string;
   from: string; // a journey through the library
@@ -45,7 +48,7 @@ export interface State {
 }
 
 export const FRESH: State = {
-  place: "find", tool: "describe", id: "", of: "", start: "", end: "", q: "", like: "", sound: "", by: "both", k: 50, without: "", from: "", to: "", view: "list",
+  place: "find", tool: "describe", id: "", of: "", start: "", end: "", q: "", like: "", sound: "", taught: "", named: "", words: "", by: "both", k: 50, without: "", from: "", to: "", view: "list",
   sort: "name", order: "asc", text: "", folder: "", format: [], tag: [], collection: "", least: "", most: "", sure: false,
   source: "microphone", alerts: "", detector: [], unusual: false, on: "", warmup: "",
 };
@@ -116,8 +119,8 @@ effect(() => {
 
 /** Is something looked for, is a walk shown, or is it the library as it is? */
 export const mode = computed<"library" | "search" | "walk">(() => {
-  const { q, like, sound, from, to } = state.value;
-  return from && to ? "walk" : q.trim() || like || sound ? "search" : "library";
+  const { q, like, sound, taught, from, to } = state.value;
+  return from && to ? "walk" : q.trim() || like || sound || taught ? "search" : "library";
 });
 
 export const filtered = computed(() => {

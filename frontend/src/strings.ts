@@ -3,6 +3,7 @@
 
 import { LIVE } from "./live/strings";
 import { RECORDING } from "./recording/strings";
+import { TEACH } from "./teach/strings";
 
 export const LANGUAGES = ["en", "zh"] as const;
 export type Language = (typeof LANGUAGES)[number];
@@ -221,6 +222,6 @@ const FIND = {
   "common.home": ["All folders", "所有文件夹"],
 } as const satisfies Record<string, readonly [string, string]>;
 
-export const TABLE = { ...FIND, ...RECORDING, ...LIVE };
+export const TABLE = { ...FIND, ...RECORDING, ...LIVE, ...TEACH };
 
 export type Key = keyof typeof TABLE;

@@ -2,11 +2,12 @@
 import { signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { stop } from "../live/live";
-import { give } from "../live/recorded";
+import { give as hearFile } from "../live/recorded";
 import { tell } from "../problems";
 import { searchBySound } from "../query/query";
 import { library } from "../server";
 import { upload } from "../recording/recording";
+import { give, isDroppedOnNo } from "../teach/giving";
 import { go, state } from "../state";
 import { t } from "../words";
 import { adding } from "./add";
@@ -24,10 +25,12 @@ async function take(event: DragEvent): Promise<void> {
   over.value = false;
   if (!isFiles(event)) return;
   event.preventDefault();
+  const onNo = isDroppedOnNo(event);
   const { given, folders } = await dropped(event.dataTransfer!);
   const [first] = given;
   if (state.peek().place === "recording") return openDropped(given);
   if (state.peek().place === "live") return hearDropped(given);
+  if (state.peek().place === "teach") return void give(given, !onNo);
   const empty = library.value?.files === 0;
   if (!first) return tell(empty ? "add" : "search", () => t("add.no_sounds"));
   go({ place: "find" });
@@ -49,7 +52,7 @@ function hearDropped([first]: Given[]): void {
   if (!first) return tell("live", () => t("add.no_sounds"));
   stop();
   go({ source: "recording" }, false);
-  void give(first.file);
+  void hearFile(first.file);
 }
 
 export function DropPlace() {
@@ -68,6 +71,7 @@ export function DropPlace() {
   if (!over.value) return null;
   const { place } = state.value;
   if (place === "recording" || place === "live") return <div class="dropping" aria-hidden="true"><p>{t(place === "live" ? "live.drop" : "recording.drop")}</p></div>;
+  if (place === "teach") return <div class="dropping lists" aria-hidden="true"><p>{t("example.drop")}</p></div>;
   const add = library.value?.files === 0 || adding.value;
   return <div class="dropping" aria-hidden="true"><p>{t(add ? "add.dropping" : "add.dropping_like")}</p></div>;
 }

@@ -33,7 +33,7 @@ function stopped(does: () => void): (event: Event) => void {
 }
 
 export function moreLike(path: string): void {
-  go({ like: path, q: "", sound: "", from: "", to: "", view: "list" });
+  go({ like: path, q: "", sound: "", taught: "", from: "", to: "", view: "list" });
 }
 
 export function Row({ row, index, active, top, onChoose }: Props) {

@@ -1,6 +1,7 @@
 // How is looked for: by sound or names, how many results, what is not wanted.
 import { Menu } from "../parts/menu";
 import { FRESH, go, state, type By } from "../state";
+import { TaughtOption } from "../teach/choice";
 import { t } from "../words";
 
 const WAYS: By[] = ["both", "sound", "names"];
@@ -22,6 +23,7 @@ export function Options() {
               {[20, 50, 100, 200, 500].map((count) => <option key={count} value={count}>{count}</option>)}
             </select>
           </label>
+          <TaughtOption />
           <label>{t("query.without")}
             <input
               type="text" value={without} placeholder={t("query.without_placeholder")} onChange={(event) => go({ without: event.currentTarget.value }, false)}

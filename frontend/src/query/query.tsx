@@ -7,6 +7,7 @@ import { focusRow } from "../list/list";
 import { Icon } from "../parts/icons";
 import { Toolbar } from "../parts/toolbar";
 import { nameOf } from "../sounds";
+import { nameOfTaught } from "../teach/detectors";
 import { go, state } from "../state";
 import { t } from "../words";
 import { History } from "./history-menu";
@@ -75,14 +76,14 @@ export function Query() {
 
 /** The sound that is asked for, as a token before the words. */
 function Given() {
-  const { like, sound } = state.value;
-  if (!like && !sound) return null;
-  const name = clean(like ? nameOf(like) : sound);
+  const { like, sound, taught } = state.value;
+  if (!like && !sound && !taught) return null;
+  const name = like || sound ? clean(like ? nameOf(like) : sound) : nameOfTaught(taught);
   return (
     <span class="token">
-      <Icon name="ear" />
-      <bdi title={t("query.like", { name })}>{name}</bdi>
-      <button type="button" class="bare" tabIndex={-1} aria-label={t("query.drop_like")} onClick={() => go({ like: "", sound: "" })}><Icon name="close" /></button>
+      <Icon name={like || sound ? "ear" : "teach"} />
+      <bdi title={t(like || sound ? "query.like" : "taught.query", { name })}>{name}</bdi>
+      <button type="button" class="bare" tabIndex={-1} aria-label={t("query.drop_like")} onClick={() => go({ like: "", sound: "", taught: "" })}><Icon name="close" /></button>
     </span>
   );
 }

@@ -3,6 +3,7 @@ import { clean } from "../list/names";
 import { Menu } from "../parts/menu";
 import { put, UnknownWords } from "../parts/unknown";
 import { share, t } from "../words";
+import { TaughtHeard } from "../teach/choice";
 import { Answer, asks, Bar, Go, State } from "./asking";
 import { askClassify, classify, labelsText, TEMPLATE, templateText } from "./questions";
 
@@ -43,6 +44,7 @@ export function ClassifyTool() {
           </ol>
         </Answer>
       )}
+      <TaughtHeard />
     </>
   );
 }

@@ -7,9 +7,10 @@ import { t } from "../words";
 import { Answer, asks, Go, State } from "./asking";
 import { ExportMenu } from "./export";
 import { COLOURS } from "./lanes";
-import { allUnlikely, askMoments, moments, momentsEach, momentsText, type Moment, type Moments } from "./questions";
+import { allUnlikely, askMoments, moments, momentsEach, momentsTaught, momentsText, type Moment, type Moments } from "./questions";
 import { recording } from "./recording";
 import { SpanList } from "./spans";
+import { TaughtMoments } from "../teach/choice";
 import { Lines } from "./written";
 
 const order = signal<"time" | "best">("time");
@@ -18,7 +19,8 @@ export function MomentsTool() {
   return (
     <>
       <form class="ask" onSubmit={asks(askMoments)}>
-        <Lines label="moments.queries" text={momentsText} />
+        <Lines label="moments.queries" text={momentsText} needed={momentsTaught.value.length === 0} />
+        <TaughtMoments />
         <label>{t("moments.each")}
           <select value={momentsEach.value} onChange={(event) => {
             momentsEach.value = Number(event.currentTarget.value);

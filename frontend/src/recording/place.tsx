@@ -12,7 +12,9 @@ import { DescribeTool } from "./describe";
 import { MatchTool } from "./match";
 import { MomentsTool } from "./moments";
 import { canUploadAgain, coming, gone, recording, stopComing, track, uploadAgain } from "./recording";
+import { add } from "../teach/lesson";
 import { Stage } from "./stage";
+import { isWhole, view } from "./view";
 
 const PANELS = { describe: DescribeTool, classify: ClassifyTool, match: MatchTool, moments: MomentsTool };
 
@@ -75,9 +77,18 @@ function About() {
         </label>
       )}
       <span class="grow" />
+      <button type="button" class="chip" aria-label={t("example.part")} title={t("example.part")} onClick={teachPart}><Icon name="teach" /><span class="wide-only">{t("place.teach")}</span></button>
       <button type="button" class="chip" aria-label={t("recording.other")} onClick={chooseRecording}><Icon name="folder" /><span class="wide-only">{t("recording.other")}</span></button>
     </div>
   );
+}
+
+/** The part that is seen is an example of what is taught. */
+function teachPart(): void {
+  const { id, name } = recording.peek()!;
+  const { start, end } = view.peek();
+  add([{ id, name, yes: true, ...(isWhole() ? {} : { start, end }) }]);
+  go({ place: "teach" });
 }
 
 /** The four questions; arrow keys go from one to the next. */

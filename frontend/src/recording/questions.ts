@@ -16,7 +16,7 @@ export interface Span { start: number; end: number; label: string | null; score:
 export interface Description { tags: Tag[]; sentence: string; spans?: Span[] | null }
 export interface Labels { labels: { label: string; score: number; similarity: number }[]; unknown?: Unknown[]; silent?: boolean | null }
 export interface Matches { matches: { text: string; score: number }[]; unknown?: Unknown[]; silent?: boolean | null }
-export interface Moment { query: string; start: number; end: number; score: number; confidence?: number | null; unlikely?: boolean }
+export interface Moment { query: string; detector?: string | null; start: number; end: number; score: number; confidence?: number | null; unlikely?: boolean }
 export interface Moments { queries: string[]; moments: Moment[]; unknown?: Unknown[] }
 type Line<T> = { progress?: number; seconds_left?: number | null; result?: T; error?: { message: string } };
 export interface Doing { share: number; left: number | null }
@@ -147,10 +147,13 @@ export function askMatch(): boolean {
   return match.ask({ texts: listed(matchText.value, /\n/) }, order);
 }
 
+export const momentsTaught = signal<readonly string[]>([]); // detectors that are asked, too
+
 export function askMoments(): boolean {
   const queries = listed(momentsText.value, /\n/);
-  return moments.ask({ queries, k: momentsEach.peek() }, (found) => ({
-    ...found, queries, moments: found.moments.map((one) => ({ ...one, query: one.query ?? queries[0]! })),
+  const detectors = momentsTaught.peek();
+  return moments.ask({ queries, detectors, k: momentsEach.peek() }, (found) => ({
+    ...found, queries: [...queries, ...detectors], moments: found.moments.map((one) => ({ ...one, query: one.query ?? one.detector ?? queries[0]! })),
   }));
 }
 

@@ -1,5 +1,6 @@
 // What is done with ticked sounds.
 import { go, state } from "../state";
+import { giveTicked } from "../teach/giving";
 import { Icon } from "../parts/icons";
 import { Menu } from "../parts/menu";
 import { Notice } from "../parts/notice";
@@ -21,6 +22,7 @@ export function Tray() {
       {FORMATS.map((format) => <button type="button" class="chip" key={format} disabled={working.value} onClick={() => void exportTicked(format)}>{t(`tray.${format}`)}</button>)}
       {library.value?.writable && <><TagMenu /><CollectionMenu /></>}
       {count === 2 && <button type="button" class="chip" onClick={() => go({ from: from!, to: to!, q: "", like: "", sound: "" })}>{t("tray.walk")}</button>}
+      <button type="button" class="chip" onClick={() => (giveTicked(true), go({ place: "teach" }))}>{t("example.tray")}</button>
       <button type="button" class="chip" onClick={untickAll}><Icon name="close" />{t("tray.clear")}</button>
       <span class="soft">{working.value ? t("tray.working") : done.value}</span>
       <Notice of="tray" />

@@ -428,12 +428,15 @@ class Library(LibraryContents):
         """Embeddings of windows from all over the library (at most `count`, E); the same ones until it changes."""
         return self._store.sample(count)
 
-    def embedding(self, path: str | os.PathLike[str]) -> npt.NDArray[np.float32] | None:
+    def embedding(
+        self, path: str | os.PathLike[str], *, window: tuple[float, float] | None = None
+    ) -> npt.NDArray[np.float32] | None:
         """The vector (E,) of a whole file: the mean of the windows in which something is heard, at length 1.
 
-        None where the file is not here or has changed since.
+        With `window` that of the one from a start to an end, in seconds, as hits have them. None where the file is not
+        here or has changed since, or has no such window.
         """
-        return embedding_of_file(self._store, path)
+        return embedding_of_file(self._store, path, window)
 
     def stats(self) -> dict[str, Any]:
         """What the library holds: files, windows, seconds, bytes, and the present name of the model that made it."""

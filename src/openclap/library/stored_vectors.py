@@ -15,6 +15,8 @@ from openclap.store import Recording, SearchFilter, Store
 
 __all__ = ["embedding_of_file", "spread_recordings", "vectors_of_hits"]
 
+SAME = 1e-3  # seconds between the times of a window and those that are asked for
+
 
 def vectors_of_hits(store: Store, hits: Sequence[Hit], size: int) -> Vectors:
     """The embeddings of windows that a search has found → float32 (N, E); E is `size` where there are no hits.
@@ -34,13 +36,24 @@ def vectors_of_hits(store: Store, hits: Sequence[Hit], size: int) -> Vectors:
     return np.stack(rows) if rows else np.zeros((0, size), np.float32)
 
 
-def embedding_of_file(store: Store, path: str | os.PathLike[str]) -> Vectors | None:
-    """The vector (E,) of a whole file (`silence.track_vector`); None where it is not indexed or has changed since."""
+def embedding_of_file(
+    store: Store, path: str | os.PathLike[str], window: tuple[float, float] | None = None
+) -> Vectors | None:
+    """The vector (E,) of a whole file (`silence.track_vector`), or of the window from a start to an end in seconds.
+
+    None where it is not indexed, has changed since, or has no such window.
+    """
     wanted = absolute_path(path)
     file = store.find_files([wanted]).get(wanted)
     if file is None or size_and_time(file.path) != (file.size, file.mtime_ns):
         return None
-    return store.tracks([wanted]).get(wanted)
+    if window is None:
+        return store.tracks([wanted]).get(wanted)
+    recording = store.recording(wanted)
+    if recording is None:
+        return None
+    same = np.isclose(recording.start, window[0], atol=SAME) & np.isclose(recording.end, window[1], atol=SAME)
+    return recording.embedding[np.argmax(same)] if same.any() else None
 
 
 def spread_recordings(store: Store, most: int | None, where: SearchFilter | None = None) -> Iterator[Recording]:

@@ -16,6 +16,7 @@ from urllib.parse import quote
 from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
 from starlette.background import BackgroundTask
+from starlette.types import Receive, Scope, Send
 
 from openclap.errors import RequestRefused
 from openclap.http.error_responses import error_response
@@ -102,15 +103,22 @@ def ranged_response(request: Request, content: Content, headers: Mapping[str, st
     head["Content-Length"] = str(end - first)
     if request.method == "HEAD":
         return Response(None, status, head, content.kind, background=done)
-    return StreamingResponse(_closing(content, first, end), status, head, content.kind)
+    return _ContentResponse(content, first, end, status, head)
 
 
-def _closing(content: Content, first: int, end: int) -> Iterator[bytes]:
-    """The pieces of a content, which is closed after them, and when nobody wants more of them."""
-    try:
-        yield from content.read(first, end)
-    finally:
-        content.close()
+class _ContentResponse(StreamingResponse):
+    """A part of a content, which is closed after it, also where a player hangs up before the first piece."""
+
+    def __init__(self, content: Content, first: int, end: int, status: int, head: Mapping[str, str]) -> None:
+        super().__init__(content.read(first, end), status, head, content.kind)
+        self._content = content
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._content.close()
 
 
 def _span(first: str, last: str, *, size: int) -> tuple[int, int]:

@@ -4,7 +4,7 @@
                                                                    ├─ labels, matches
     texts ─ a few at a time ───────────────── queue "text" ── rows ┘
     a description, moments of a sound, a watch ── a thread that may wait ── embedder: both queues, as all others
-    query ─────────────────────────────────── queue "search", queues "moments": a thread and a view of the library each
+    query, lesson ─────────────────────────── queues "search", "moments", "lessons": a thread and a view of the library each
 
 Whoever awaits here waits for a thread; the event loop computes nothing but a few cosines. Nothing long is asked for
 at once: a sound gives the decoders and the audio queue a few clips at a time, many texts the text queue a few, and
@@ -16,41 +16,41 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import islice
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
 
-from openclap.audio.clips import Clip, WindowClip
 from openclap.audio.decode_limits import limit
 from openclap.checkpoints.presets import find_preset
 from openclap.clap import CLAP, Long
 from openclap.clap.similarity import check_template, cosines, rank_labels, score_texts
-from openclap.detector import Detector
+from openclap.detector import Detection, Detector, apply_detectors
 from openclap.errors import LibraryMismatch, RequestRefused, SoundError
 from openclap.library import Library
 from openclap.library.moments import moments_of_each
 from openclap.library.query import refuse_silent
 from openclap.library.search import By, Per
-from openclap.normalization import Vectors, normalize_rows
+from openclap.normalization import Vectors
 from openclap.options import DescribeOptions, TimelineOptions
 from openclap.results import Hit, Label, Match, Moment, Ranked, Scores, Step, UnknownWord
 from openclap.serve.batched_embedder import CHUNK, BatchedEmbedder, Clips
 from openclap.serve.batching import BatchQueue
 from openclap.serve.descriptions import DescribeResult, describe_sound
+from openclap.serve.detectors import Detectors
 from openclap.serve.library_files import LibraryFiles
 from openclap.serve.library_indexing import LibraryIndexing
 from openclap.serve.library_map import LibraryMap
 from openclap.serve.library_view import LibraryView
 from openclap.serve.progress import Progress
 from openclap.serve.settings import ServeSettings
-from openclap.serve.sources import Embedded, Source, sums_of
+from openclap.serve.sound_embedder import SoundEmbedder
+from openclap.serve.sources import Source
 from openclap.serve.text_embedder import QueuedTextEmbedder, TemplatedText
-from openclap.silence import is_heard
 from openclap.store import SearchFilter
 from openclap.thread_priority import give_way
 from openclap.window_cache import WindowCache
@@ -65,6 +65,7 @@ Calls = BatchQueue[Callable[[], Any], Any]
 DECODERS = 3  # least number of threads that decode: a short sound keeps one busy until it is decoded
 WAITERS = 32  # threads of descriptions and of moments, which mostly wait for the queues
 MOMENTS = 3  # searches for moments in the library at once
+SEARCHES, LESSONS = 0, 1 + MOMENTS  # which view of the library they use; those of moments lie between
 
 
 class Engine:
@@ -94,15 +95,13 @@ class Engine:
         any_library: bool = False,
     ) -> None:
         self.settings = settings
-        self.detectors = {one.name: one for one in map(Detector.load, settings.detectors)}
         self.clap = clap or CLAP.from_pretrained(
             settings.model,
             device=settings.device,
             threads=settings.threads,
             precision=settings.precision or _library_precision(settings),  # type: ignore[arg-type]
         )
-        for one in self.detectors.values():
-            one.check(self.clap)
+        self.detectors = Detectors(settings, self.clap, self.name)
         self._warm_up()
         self._decoders = ThreadPoolExecutor(max(DECODERS, settings.decoders), "openclap-decode", give_way)
         self._waiters = ThreadPoolExecutor(WAITERS, "openclap-wait", give_way)
@@ -111,8 +110,11 @@ class Engine:
             "audio", self._encode, patience=patience, most=most, seen=lambda size: seen("audio", size), begin=give_way
         )
         self._texts = QueuedTextEmbedder(self.clap, patience=patience, most=most, seen=lambda size: seen("text", size))
+        self._sounds = SoundEmbedder(
+            self.clap, self._decoders, settings.decoders, self._ask_audio, self._chunk, self._read
+        )
         self.embedder = BatchedEmbedder(self.clap, self._ask_audio, self._texts.embed_now, self._chunk)
-        self._heard = WindowCache()  # of sounds of requests: in memory alone
+        self.heard = WindowCache()  # of sounds of requests: in memory alone
         self._views: list[tuple[Calls, LibraryView]] = []
         self._mismatch: LibraryMismatch | None = None
         try:
@@ -140,6 +142,11 @@ class Engine:
         return asked if known else Path(self.clap.name).name or "model"
 
     @property
+    def has_library(self) -> bool:
+        """Whether there is a library that the loaded model can search in."""
+        return bool(self._views) and self._mismatch is None
+
+    @property
     def names(self) -> tuple[str, ...]:
         """All names that a request may call the model by."""
         own = (self.name, Path(self.clap.name).name or "model", "default")
@@ -163,30 +170,7 @@ class Engine:
         SoundError, RequestRefused
             Of the first one that cannot be used.
         """
-        return np.stack([one.row for one in await self._embed_sounds(sources, long)])
-
-    async def _embed_sounds(self, sources: Sequence[Source], long: Long) -> list[Embedded]:
-        """Embed sounds, some at a time.
-
-        Raises
-        ------
-        SoundError, RequestRefused
-            Of the first one that cannot be used.
-        """
-        gone, few = threading.Event(), asyncio.Semaphore(self.settings.decoders)
-
-        async def embed(source: Source) -> Embedded:
-            async with few:
-                return await self._embed_sound(source, long, gone)
-
-        try:
-            found = await asyncio.gather(*map(embed, sources), return_exceptions=True)
-        finally:
-            gone.set()  # nobody waits for the others any more
-        for one in found:
-            if isinstance(one, BaseException):
-                raise one
-        return found  # type: ignore[return-value]
+        return np.stack([one.row for one in await self._sounds.embed(sources, long)])
 
     async def classify(
         self, source: Source, labels: Sequence[str], template: str, progress: Progress | None = None
@@ -213,9 +197,9 @@ class Engine:
         progress: Progress | None = None,
     ) -> DescribeResult:
         """Describe a sound as `CLAP.describe` does, with `spans` as a timeline too."""
-        embedder, kept = self._telling(progress), source.recording
+        embedder, kept = self.telling(progress), source.recording
         return await self._with_sound(
-            source, lambda data: describe_sound(embedder, data, options, spans, self._heard, kept=kept)
+            source, lambda data: describe_sound(embedder, data, options, spans, self.heard, kept=kept)
         )
 
     async def search(
@@ -229,18 +213,24 @@ class Engine:
         per: Per = "file",
         by: By = "both",
         like: str | None = None,
+        detector: str | None = None,
     ) -> Ranked[Hit]:
-        """Search the library for words, a sound, or both, as `Library.search` does; for what is `like` a file of it."""
-        queue, view = self._view(0)
+        """Search the library for words, a sound, or both, as `Library.search` does.
+
+        For what is `like` a file of it, and for what a detector was taught, too.
+        """
+        queue, view = self._view(SEARCHES)
         place = None if like is None else await self._place_of(like)
-        query = await self._query(words, source, without) if words is not None or source is not None else None
+        taught = [] if detector is None else await self.find_detectors([detector])
+        asked = words is not None or source is not None or taught
+        query = await self._query(words, source, without, taught) if asked else None
         return await asyncio.wrap_future(
             queue.ask(lambda: view.search(query, k, filter, without=without, per=per, by=by, like=place))
         )
 
     async def journey(self, start: str, end: str, n: int) -> Ranked[Step]:
         """Walk through the library from one of its files, or words, to another, as `Library.journey` does."""
-        queue, view = self._view(0)
+        queue, view = self._view(SEARCHES)
         assert self.files is not None
         known = await self.files.find([start, end])
         for text in (start, end):
@@ -250,29 +240,68 @@ class Engine:
         return await asyncio.wrap_future(queue.ask(lambda: view.journey(ends, n)))
 
     async def moments(
-        self, words: str | None, source: Source | None, k: int, progress: Progress | None = None
+        self, words: str | Detector | None, source: Source | None, k: int, progress: Progress | None = None
     ) -> Ranked[Moment]:
-        """Find moments in the library; with words and a sound, where in that sound the words are heard."""
+        """Find moments in the library; with words and a sound, where in that sound the words are heard.
+
+        For words there may be a detector.
+        """
         if words is not None and source is not None:
             (found,) = await self.moments_of_each([words], source, k, progress)
             return found
-        queues = self._views[1:]
+        queues = self._views[1:LESSONS]
         least_busy = min(range(len(queues)), key=lambda i: queues[i][0].unfinished, default=0)
         queue, view = self._view(1 + least_busy)
-        query, gone = await self._query(words, source), threading.Event()
+        taught = [words] if isinstance(words, Detector) else []
+        query, gone = await self._query(None if taught else words, source, (), taught), threading.Event()  # type: ignore[arg-type]
         try:
             return await asyncio.wrap_future(queue.ask(lambda: view.moments(query, k, gone)))
         finally:
             gone.set()
 
     async def moments_of_each(
-        self, queries: Sequence[str], source: Source, k: int, progress: Progress | None = None
+        self, queries: Sequence[str | Detector], source: Source, k: int, progress: Progress | None = None
     ) -> list[Ranked[Moment]]:
-        """Find where in a sound the words of each query are heard; it is listened to once for all of them."""
+        """Find where in a sound the words, or the detector, of each query are heard; it is listened to once for all."""
         for words in queries:
-            await self._texts.prepare_query(words)
-        model = cast(CLAP, self._telling(progress))
-        return await self._with_sound(source, lambda data: moments_of_each(model, data, queries, k, cache=self._heard))
+            if isinstance(words, str):
+                await self._texts.prepare_query(words)
+        model = cast(CLAP, self.telling(progress))
+        return await self._with_sound(source, lambda data: moments_of_each(model, data, queries, k, cache=self.heard))
+
+    async def detect(
+        self, source: Source, detectors: Sequence[Detector], progress: Progress | None = None
+    ) -> tuple[list[Detection], bool]:
+        """What detectors hear in a sound, and whether it is silent."""
+        embedder, seconds = self.telling(progress), self.clap.front_end.clip_seconds
+        listen = partial(self.heard.windows, embedder) if source.recording else embedder.encode_windows
+        windows = await self._with_sound(source, lambda data: listen(data, window=seconds, hop=seconds / 2))
+        return apply_detectors(windows.embedding, detectors, windows.heard), not windows.heard.any()
+
+    async def find_detectors(self, names: Sequence[str]) -> list[Detector]:
+        """The detectors of some names, or the drafts of some ids.
+
+        Raises
+        ------
+        RequestRefused
+            As `Detectors.find`.
+        """
+        return await self.in_thread(lambda: [self.detectors.find(name) for name in names]) if names else []
+
+    async def in_thread(self, call: Callable[[], T]) -> T:
+        """Have a thread do something that may wait: for the model's queues, for files."""
+        return await asyncio.wrap_future(self._waiters.submit(call))
+
+    async def in_library(self, call: Callable[[LibraryView], T]) -> T:
+        """Have the thread of lessons ask the library something, so that no search waits for it.
+
+        Raises
+        ------
+        RequestRefused, LibraryMismatch
+            There is no library, or it was made by another model.
+        """
+        queue, view = self._view(LESSONS)
+        return await asyncio.wrap_future(queue.ask(lambda: call(view)))
 
     def close(self) -> None:
         """Finish the jobs that were accepted, then stop the threads and close the library."""
@@ -299,7 +328,7 @@ class Engine:
         """Open the library once for each thread that uses it."""
         if self.settings.library is None:
             return
-        for name in ("search", *(f"moments-{i}" for i in range(MOMENTS))):
+        for name in ("search", *(f"moments-{i}" for i in range(MOMENTS)), "lessons"):
             view = LibraryView(self.settings.library, cast(CLAP, self.embedder), self.settings.roots)
             self._views.append((BatchQueue(name, lambda calls: [call() for call in calls]), view))
 
@@ -326,7 +355,7 @@ class Engine:
             raise RequestRefused(f"the library holds no sound {name[:200]!r}", 404, "sound_not_found")
         return file.path
 
-    def _telling(self, progress: Progress | None) -> BatchedEmbedder:
+    def telling(self, progress: Progress | None) -> BatchedEmbedder:
         """The embedder, for one who wants to know how far it is."""
         if progress is None:
             return self.embedder
@@ -340,64 +369,38 @@ class Engine:
         if source.recording:
             row, silent = await self._row_of(source, progress)
         else:
-            (sound,) = await self._embed_sounds([source], "auto")
+            (sound,) = await self._sounds.embed([source], "auto")
             row, silent = sound.row, sound.silent
         return cosines(row, await self._texts.embed_known(texts))[0], silent
 
     async def _row_of(self, source: Source, progress: Progress | None) -> tuple[Vectors, bool]:
         """The row (E,) of a recording, and whether it is silent; it is listened to once."""
-        embedder = self._telling(progress)
+        embedder = self.telling(progress)
 
         def find(data: Any) -> Mapping[str, npt.NDArray[Any]]:
             def make() -> dict[str, npt.NDArray[Any]]:
                 row, silent = embedder.row_of(data)
                 return {"row": row[0], "silent": np.array(silent)}
 
-            return self._heard.recall(data, ("row", self.clap.fingerprint), make)
+            return self.heard.recall(data, ("row", self.clap.fingerprint), make)
 
         found = await self._with_sound(source, find)
         return found["row"], bool(found["silent"])
 
-    async def _query(self, words: str | None, source: Source | None, without: Sequence[str] = ()) -> Any:
+    async def _query(
+        self,
+        words: str | None,
+        source: Source | None,
+        without: Sequence[str] = (),
+        taught: Sequence[Detector] = (),
+    ) -> Any:
         await self._texts.prepare_query(words, without)
-        parts: list[Any] = [] if words is None else [words]
+        parts: list[Any] = [*([] if words is None else [words]), *taught]
         if source is not None:
-            (sound,) = await self._embed_sounds([source], "windows")
+            (sound,) = await self._sounds.embed([source], "windows")
             refuse_silent(source.name, not sound.silent)
             parts.append(sound.track)
         return parts if len(parts) > 1 else parts[0]
-
-    async def _embed_sound(self, source: Source, long: Long, gone: threading.Event) -> Embedded:
-        """Embed a sound; the next clips are decoded while the model embeds the last ones."""
-        loop = asyncio.get_running_loop()
-        sums = np.zeros((2, self.clap.config.embedding), np.float32)  # of all clips, and of those that are heard
-        heard, any_heard, waiting = np.zeros(0, np.bool_), False, None
-        clips = self._clips_of(source, long, gone)
-        try:
-            more = True
-            while more:
-                chunk, more = await loop.run_in_executor(self._decoders, self._take, clips)
-                if waiting is not None:
-                    sums = sums + sums_of(await waiting, heard)
-                heard = is_heard([clip.level for clip in chunk])
-                any_heard = any_heard or bool(heard.any())
-                waiting = asyncio.wrap_future(self._ask_audio(chunk)) if chunk else None
-        except SoundError as error:
-            raise type(error)(source.name, error.cause) from error
-        if waiting is not None:
-            sums = sums + sums_of(await waiting, heard)
-        row, track = normalize_rows(sums)
-        return Embedded(row, track if any_heard else row, silent=not any_heard)
-
-    def _clips_of(self, source: Source, long: Long, gone: threading.Event) -> Iterator[Clip | WindowClip]:
-        """Cut a sound into clips; it is read when the first clip is asked for."""
-        yield from self.clap.clips(self._read(source, gone), long=long)
-
-    def _take(self, clips: Iterator[Clip | WindowClip]) -> tuple[Clips, bool]:
-        """Take the next clips → the clips, and whether there may be more."""
-        size = self._chunk()
-        chunk = list(islice(clips, size))
-        return chunk, len(chunk) == size
 
     async def _with_sound(self, source: Source, use: Callable[[Any], T]) -> T:
         """Use a sound in a thread that may wait; the work is stopped when the client has gone."""

@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from openclap.clap import CLAP
+from openclap.detector import Detector
 from openclap.errors import LibraryError, RequestRefused, UsageError
 from openclap.library import Library
 from openclap.library.filtering import collection_to_tag
@@ -21,8 +22,10 @@ from openclap.library.listing import shown_name
 from openclap.library.query import Query, read_question
 from openclap.library.search import By, Per
 from openclap.library.served_files import ServedFiles
+from openclap.normalization import Vectors
 from openclap.results import Hit, Moment, Ranked, Step
 from openclap.store import SearchFilter, StoreState
+from openclap.teach import counter_examples, suggest
 
 __all__ = ["LibraryView"]
 
@@ -89,6 +92,26 @@ class LibraryView:
         if first is None or last is None:
             raise RequestRefused("an end of the journey has left the library", 404, "sound_not_found")
         return self._name_hits(self._library.journey(first, last, n))
+
+    # -- teaching --------------------------------------------------------------------------------------
+
+    def examples(self, wanted: Sequence[tuple[str, tuple[float, float] | None]]) -> list[Vectors | None]:
+        """The rows (E,) of files at absolute paths, or of windows in them; None for what is not there as it is now."""
+        return [self._library.embedding(path, window=window) for path, window in wanted]
+
+    def counter_examples(self, yes: Vectors) -> Vectors:
+        """Windows from all over the library (K, E), as `teach.counter_examples`."""
+        return counter_examples(self._library, yes)
+
+    def rank(self, detector: Detector, k: int, next_: int, marked: Sequence[str]) -> tuple[Ranked[Hit], list[Hit]]:
+        """The `k` best hits of a detector, and the `next_` recordings to mark next; those `marked` are left out of these."""
+        try:
+            self._require_sounds()
+        except RequestRefused:  # it is empty
+            return Ranked([]), []
+        ranked = self.search(detector, k, SearchFilter()) if k else Ranked[Hit]([])
+        following = suggest(self._library, detector, next_, marked=marked) if next_ else []
+        return ranked, list(self._name_hits(Ranked(following)))
 
     def close(self) -> None:
         """Close the library."""

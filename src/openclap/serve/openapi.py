@@ -45,7 +45,7 @@ def body_of(
     """
     described = schema.model_json_schema()
     examples = {f"example {i}": {"value": one} for i, one in enumerate(described.pop("examples", []), 1)}
-    described = _fill_marks(described, _marks_of(settings, size, seconds, names))
+    described = _fill_marks(_without_references(described), _marks_of(settings, size, seconds, names))
     file = {"type": "string", "format": "binary"}
     fields = {
         **described["properties"],
@@ -53,9 +53,11 @@ def body_of(
     }
     form = {**described, "properties": fields}
     if schema is SearchRequest:
-        described["anyOf"] = [*ONE_OF_THEM, {"required": ["like"], "properties": {"like": {"type": "string"}}}]
+        more = [{"required": [name], "properties": {name: {"type": "string"}}} for name in ("like", "detector")]
+        described["anyOf"] = [*ONE_OF_THEM, *more]
     if schema is MomentsRequest:
-        described["anyOf"] = [*ONE_OF_THEM, {"required": ["queries"], "properties": {"queries": {"minItems": 1}}}]
+        lists = [{"required": [name], "properties": {name: {"minItems": 1}}} for name in ("queries", "detectors")]
+        described["anyOf"] = [*ONE_OF_THEM, *lists]
     if issubclass(schema, HearingRequest) and schema is not MomentsRequest:
         described["anyOf"] = ONE_SOUND
     if schema is EmbeddingsRequest:
@@ -99,6 +101,22 @@ def _fill_marks(schema: Any, limits: dict[str, Schema]) -> Any:
         return rest
     del rest["format"]
     return rest | copy.deepcopy(found)
+
+
+def _without_references(schema: Schema) -> Schema:
+    """A schema whose definitions stand where they are used: those of a body are not found from the whole document."""
+    parts = schema.pop("$defs", {})
+
+    def filled(value: Any) -> Any:
+        if isinstance(value, list):
+            return [filled(one) for one in value]
+        if not isinstance(value, dict):
+            return value
+        if "$ref" in value:
+            return filled(parts[value["$ref"].rpartition("/")[2]])
+        return {name: filled(one) for name, one in value.items()}
+
+    return dict(filled(schema))
 
 
 def _split_by_modality(schema: Schema, most: int) -> Schema:

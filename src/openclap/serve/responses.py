@@ -171,10 +171,11 @@ class JourneyResponse(BaseModel):
 class Span(BaseModel):
     """A moment with its `confidence`, as of a hit; `path` is missing where the recording was given with the request.
 
-    `query` says which of several `queries` it answers.
+    `query` says which of several `queries` it answers, `detector` which detector heard it.
     """
 
     query: str | None = None
+    detector: str | None = None
     path: str | None = None
     start: float
     end: float

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Iterable
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -12,19 +12,20 @@ from fastapi import APIRouter, Response, WebSocket
 from fastapi import Request as HttpRequest
 from pydantic import BaseModel
 
+from openclap.detector import Detector
 from openclap.errors import RequestRefused
 from openclap.http.error_responses import error_response
 from openclap.options import DescribeOptions, SearchFilter, TimelineOptions
-from openclap.plurals import count_noun
 from openclap.results import Moment
-from openclap.serve.engine import Engine, Source
-from openclap.serve.inputs import is_data_uri, read_request, run_in_thread_if, source_of
+from openclap.serve.detector_routes import add_detector_routes
+from openclap.serve.engine import Engine
+from openclap.serve.inputs import is_data_uri, run_in_thread_if, source_of
 from openclap.serve.library_routes import add_library_routes
 from openclap.serve.metrics import Metrics
-from openclap.serve.openapi import body_of
-from openclap.serve.progress import HEARD, LINES, Progress, answer_in_lines
+from openclap.serve.progress import HEARD, Progress
 from openclap.serve.recording_routes import add_recording_routes
 from openclap.serve.recordings import Recordings
+from openclap.serve.request_reader import RequestReader
 from openclap.serve.responses import (
     ClassifyResponse,
     DescribeResponse,
@@ -43,7 +44,6 @@ from openclap.serve.schemas import (
     ClassifyRequest,
     DescribeRequest,
     EmbeddingsRequest,
-    HearingRequest,
     MatchRequest,
     MomentsRequest,
     Request,
@@ -79,6 +79,7 @@ def make_router(engine: Engine, metrics: Metrics, sockets: WatchSockets, recordi
     router = APIRouter()
     _add_compute_routes(router, _ComputeRoutes(engine, recordings))
     add_recording_routes(router, engine, recordings)
+    add_detector_routes(router, engine, recordings)
     _add_watch_route(router, sockets)
     add_library_routes(router, engine)
     add_model_routes(router, engine)
@@ -129,18 +130,8 @@ def _add_watch_route(router: APIRouter, sockets: WatchSockets) -> None:
         return response
 
 
-class _ComputeRoutes:
+class _ComputeRoutes(RequestReader):
     """The routes that compute: each reads its request, asks the engine, and answers."""
-
-    def __init__(self, engine: Engine, recordings: Recordings) -> None:
-        self._engine, self._recordings = engine, recordings
-        self._settings = engine.settings
-
-    def body_of(self, schema: type[Request]) -> dict[str, Any]:
-        """Describe the body of a route for OpenAPI."""
-        config = self._engine.clap.config
-        seconds, names = config.front_end.clip_seconds, self._engine.names
-        return body_of(schema, self._settings, size=config.embedding, seconds=seconds, names=names)
 
     async def embeddings(self, request: HttpRequest) -> Response:
         """Embed texts and sounds: unit vectors, in the order of the input; their dot products are cosines."""
@@ -224,13 +215,21 @@ class _ComputeRoutes:
     async def search(self, request: HttpRequest) -> Response:
         """Find sounds in the server's library by words, by a sound, or by both, best first."""
         asked = await self._read(request, SearchRequest)
-        source = self._query(asked.query or asked.like, asked.audio, asked.k)
+        source = self._query(asked.query or asked.like or asked.detector, asked.audio, asked.k)
         for name in ("without", "within", "tags", "collections", "formats"):
             self._check_many(name, getattr(asked, name) or ["-"])
             self._check_texts(name, getattr(asked, name) or [])
         where = asked.take(SearchFilter)
         found = await self._engine.search(
-            asked.query, source, asked.k, where, without=asked.without, per=asked.per, by=asked.by, like=asked.like
+            asked.query,
+            source,
+            asked.k,
+            where,
+            without=asked.without,
+            per=asked.per,
+            by=asked.by,
+            like=asked.like,
+            detector=asked.detector,
         )
         return _json_response(
             SearchResponse(
@@ -245,7 +244,7 @@ class _ComputeRoutes:
     async def moments(self, request: HttpRequest) -> Response:
         """Find where something is heard: in the recording that is given, or in the server's library."""
         asked = await self._read(request, MomentsRequest)
-        if asked.queries:
+        if asked.queries or asked.detectors:
             return await self._moments_of_each(request, asked)
         source = self._query(asked.query, asked.audio, asked.k, self._recording(asked))
 
@@ -264,23 +263,28 @@ class _ComputeRoutes:
         return await self._told(request, source, compute, heard=HEARD)
 
     async def _moments_of_each(self, request: HttpRequest, asked: MomentsRequest) -> Response:
-        """Several questions about one recording, or about the library."""
-        self._check_many("queries", asked.queries)
+        """Several questions about one recording, or about the library; some may be detectors."""
+        words = [*([] if asked.query is None else [asked.query]), *asked.queries]
+        for name in ("queries", "detectors"):
+            self._check_many(name, getattr(asked, name) or ["-"])
         self._check_texts("queries", asked.queries)
-        queries = [*([] if asked.query is None else [asked.query]), *asked.queries]
-        source = self._query(queries[0], asked.audio, asked.k, self._recording(asked))
+        taught = await self._engine.find_detectors(asked.detectors)
+        names = [*words, *asked.detectors]
+        queries: list[str | Detector] = [*words, *taught]
+        source = self._query(names[0], asked.audio, asked.k, self._recording(asked))
 
         async def compute(progress: Progress | None) -> Response:
             if source is None:
                 found = [await self._engine.moments(query, None, asked.k) for query in queries]
             else:
                 found = await self._engine.moments_of_each(queries, source, asked.k, progress)
-            each = list(zip(queries, found, strict=True))
-            unknown = {one.word: one for _, some in each for one in some.unknown}
+            by = ["query"] * len(words) + ["detector"] * len(taught)
+            each = list(zip(by, names, found, strict=True))
+            unknown = {one.word: one for some in found for one in some.unknown}
             given = source is not None
             return _json_response(
                 MomentsResponse(
-                    moments=[span for query, some in each for span in _spans(some, given=given, query=query)],
+                    moments=[span for kind, name, some in each for span in _spans(some, given=given, **{kind: name})],
                     nothing_likely=all(some.nothing_likely for some in found),
                     left_out=max(some.left_out for some in found),
                     unknown=list(unknown.values()),
@@ -289,89 +293,15 @@ class _ComputeRoutes:
 
         return await self._told(request, source, compute, heard=HEARD)
 
-    async def _told(
-        self,
-        request: HttpRequest,
-        source: Source | None,
-        compute: Callable[[Progress | None], Awaitable[Response]],
-        **how: Any,
-    ) -> Response:
-        """What is computed; where lines are wanted, with how far it is until then."""
-        if LINES not in request.headers.get("accept", ""):
-            return await compute(None)
-        progress = Progress(0.0 if source is None else source.length, **how)
-        return answer_in_lines(request, progress, lambda: compute(progress))
 
-    # -- checks --------------------------------------------------------------------------------------
-
-    async def _read(self, request: HttpRequest, schema: type[S]) -> S:
-        asked = await read_request(request, schema, self._settings)
-        if asked.model is not None and not self._engine.goes_by(asked.model):
-            raise RequestRefused(
-                f"the model {asked.model[:100]!a} is not loaded; this server answers with {self._engine.name} "
-                "(whoever runs it can make this name an alias)",
-                404,
-                "model_not_found",
-            )
-        return asked
-
-    def _given(self, asked: HearingRequest) -> Source:
-        """The sound that a request is about."""
-        found = self._recording(asked)
-        if found is None and asked.audio is None:
-            raise RequestRefused("audio: field required, or the id of a recording", 400, "invalid_request")
-        return source_of(asked.audio, "audio") if found is None else found  # type: ignore[arg-type]
-
-    def _recording(self, asked: HearingRequest) -> Source | None:
-        """The recording that a request names; it stays as long as the source does."""
-        if asked.recording is None:
-            return None
-        found = self._recordings.get(asked.recording)
-        most = self._settings.recording_seconds
-        hold = lambda: self._recordings.hold(found)
-        return Source(found.name, lambda: found.path, True, most, asked.track, found.seconds, hold)
-
-    def _query(
-        self, words: str | None, audio: str | bytes | None, k: int, recording: Source | None = None
-    ) -> Source | None:
-        if words is None and audio is None and recording is None:
-            raise RequestRefused("there is nothing to look for; give query, audio, or both", 400, "invalid_request")
-        if k > self._settings.results:
-            raise RequestRefused(
-                f"k is {k}; at most {count_noun(self._settings.results, 'result is', 'results are')} given",
-                400,
-                "invalid_request",
-            )
-        if words is not None:
-            self._check_texts("query", [words])
-        if recording is not None:
-            return recording
-        return None if audio is None else source_of(audio, "audio")
-
-    def _check_many(self, name: str, items: Sequence[object]) -> None:
-        if not 1 <= len(items) <= self._settings.items:
-            raise RequestRefused(
-                f"{name} holds {count_noun(len(items), 'item')}; 1 to {self._settings.items} are taken in one request",
-                400,
-                "invalid_request",
-            )
-
-    def _check_texts(self, name: str, texts: Sequence[Any]) -> None:
-        most = self._settings.text_characters
-        for text in texts:
-            if not text.strip():
-                raise RequestRefused(f"{name} holds an empty text; describe a sound in words", 400, "invalid_request")
-            if len(text) > most:
-                raise RequestRefused(
-                    f"{name} holds a text of {len(text)} characters; at most {most} are taken", 400, "invalid_request"
-                )
-
-
-def _spans(found: Iterable[Moment], *, given: bool, query: str | None = None) -> list[Span]:
+def _spans(
+    found: Iterable[Moment], *, given: bool, query: str | None = None, detector: str | None = None
+) -> list[Span]:
     """Moments as the answer has them; of a recording that was `given` in the request, without its path."""
     return [
         Span(
             query=query,
+            detector=detector,
             path=None if given else m.path,
             start=m.start,
             end=m.end,

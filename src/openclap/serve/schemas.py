@@ -44,6 +44,7 @@ WAV = "data:audio/wav;base64,UklGRkQAAABXQVZFZm10IBAAAAABAAEAQB8AAEAfAAABAAgAZGF
 TEXT, QUERY, SOUND, MODEL, FILE, GLOB, NAME = (
     {"format": f"openclap-{kind}"} for kind in ("text", "query", "sound", "model", "file", "glob", "name")
 )
+DETECTOR = {"format": "openclap-detector"}
 SOME, MANY, RESULTS, SIZE, WINDOW_SECONDS = (
     {"format": f"openclap-{kind}"} for kind in ("some", "many", "results", "size", "window")
 )
@@ -64,6 +65,8 @@ Sound = Uri | SkipJsonSchema[bytes]  # bytes are uploads
 Texts = Annotated[list[Text], Field(fail_fast=True, json_schema_extra=SOME)]
 MaybeTexts = Annotated[list[Text], Field(fail_fast=True, json_schema_extra=MANY)]
 Files = Annotated[list[Annotated[str, Field(json_schema_extra=FILE)]], Field(fail_fast=True, json_schema_extra=MANY)]
+DetectorName = Annotated[str, Field(min_length=1, max_length=200, json_schema_extra=DETECTOR)]
+DetectorNames = Annotated[list[DetectorName], Field(fail_fast=True, json_schema_extra=MANY)]
 ModelName = Annotated[
     Annotated[str, Field(json_schema_extra=MODEL)] | None,
     Field(description="The loaded model, as /v1/models names it, or 'default'; may be left out."),
@@ -256,6 +259,10 @@ class SearchRequest(Request):
         Annotated[str, Field(json_schema_extra=NAME)] | None,
         Field(description="A file of the library, named as in hits: more like this. It is no hit itself."),
     ] = None
+    detector: Annotated[
+        DetectorName | None,
+        Field(description="What was taught: a detector (GET /v1/detectors), or a draft; with words, for both."),
+    ] = None
     formats: Annotated[
         MaybeTexts,
         Field(description="Ending of the name, as wav; may be repeated, then one of them. Also called format."),
@@ -275,7 +282,7 @@ class SearchRequest(Request):
 class MomentsRequest(HearingRequest):
     """Where something is heard: in a sound that is given, or in the server's library."""
 
-    several = ("queries",)
+    several = ("queries", "detectors")
     model_config = ConfigDict(
         extra="forbid",
         json_schema_extra={
@@ -291,6 +298,9 @@ class MomentsRequest(HearingRequest):
     queries: Annotated[
         MaybeTexts,
         Field(description="Several questions at once, in words: each moment says which it answers."),
+    ] = []
+    detectors: Annotated[
+        DetectorNames, Field(description="What was taught, beside words or alone: each moment says which heard it.")
     ] = []
     audio: Annotated[
         Sound | None,
@@ -374,7 +384,7 @@ class WatchRequest(Request):
     alerts: Annotated[MaybeTexts, Field(description="What should be heard, in words.")] = []
     detectors: Annotated[
         MaybeTexts,
-        Field(description="What was taught should be heard: names of the detectors that the server was given."),
+        Field(description="What was taught should be heard: names of detectors, as GET /v1/detectors has them."),
     ] = []
     rate: Annotated[Number, Field(description="Of the samples, Hz; needed, but for a recording.")] | None = None
     recording: (

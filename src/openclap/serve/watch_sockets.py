@@ -121,6 +121,7 @@ class _WatchSession:
         self._ending: asyncio.Future[None] = self._loop.create_future()
         self._code = NORMAL
         self._ended = self._aborted = self._preparing = self._is_recording = False
+        self._detectors: list[Detector] = []
 
     async def run(self) -> None:
         """Run until either side has ended; a fault is sent as one sentence."""
@@ -176,7 +177,14 @@ class _WatchSession:
             is_json = error.errors(include_url=False, include_input=False)[0]["type"] != "json_invalid"
             raise _WatchFault(describe_fault(error), REFUSED if is_json else WRONG_DATA) from None
         self._check(asked)
+        self._detectors = await self._find_detectors(asked.detectors)
         return asked
+
+    async def _find_detectors(self, names: list[str]) -> list[Detector]:
+        try:
+            return await self._engine.find_detectors(names)
+        except RequestRefused as error:
+            raise _WatchFault(error.say(HINTS)) from None
 
     def _check(self, asked: WatchRequest) -> None:
         most, longest = self._settings.items, self._settings.text_characters
@@ -184,12 +192,8 @@ class _WatchSession:
             raise _WatchFault(
                 f"the model {asked.model[:100]!a} is not loaded; this server answers with {self._engine.name}"
             )
-        there = self._engine.detectors
         if (count := len(asked.alerts) + len(asked.detectors)) > most:
             raise _WatchFault(f"alerts and detectors hold {count} items; at most {most} are watched for on one socket")
-        if (missing := next((name for name in asked.detectors if name not in there), None)) is not None:
-            which = f"choose {', '.join(there)}" if there else "it was started without any"
-            raise _WatchFault(f"the server has no detector {missing[:100]!a}; {which}")
         if any(len(alert) > longest for alert in asked.alerts):
             raise _WatchFault(f"an alert has more than {longest} characters; describe a sound in a few words")
         if asked.rate is None and asked.recording is None:
@@ -283,7 +287,7 @@ class _WatchSession:
     def _watch(self, asked: WatchRequest, source: AudioSource) -> None:
         """Listen until the samples end."""
         options = asked.take(WatchOptions, rules=asked.take(Rules))
-        alerts: list[str | Detector] = [*asked.alerts, *(self._engine.detectors[name] for name in asked.detectors)]
+        alerts: list[str | Detector] = [*asked.alerts, *self._detectors]
         watching = watch(
             source,
             alerts,

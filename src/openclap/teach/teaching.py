@@ -32,7 +32,7 @@ from openclap.teach.evaluation import cross_validate
 from openclap.teach.fitting import FitProblem, TrainingSet, make_prior
 from openclap.teach.suggestions import counter_examples, suggest, synthetic_negatives
 
-__all__ = ["Taught", "fit", "refit", "teach"]
+__all__ = ["Taught", "embed_kept_examples", "fit", "refit", "refuse_copies", "teach"]
 
 Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
@@ -225,7 +225,7 @@ def teach(
     if not kept[0][0]:
         why = f": {failed[0].path}: {failed[0].error}" if failed else ""
         raise UsageError(f"no example of {name!r} can be used{why}", "give sound files")
-    _refuse_copies(*kept)
+    refuse_copies(*kept)
     drawn: npt.ArrayLike = () if library is None else counter_examples(library, kept[0][1])
     detector = fit(clap, name, kept[0][1], kept[1][1], text=text, drawn=drawn, seed=seed)
     marked = [*kept[0][0], *kept[1][0]]
@@ -264,6 +264,22 @@ def refit(
     --------
     >>> refit(clap, Detector.load("door creak"), library=library).save()
     """
+    yes, no = embed_kept_examples(clap, detector, progress=progress)
+    drawn: npt.ArrayLike = () if library is None else counter_examples(library, yes)
+    made = fit(clap, detector.name, yes, no, text=detector.text or "", drawn=drawn, seed=seed)
+    again = replace(made, threshold=detector.threshold)
+    next_ = [] if library is None else _suggest_unmarked(library, again, suggestions, np.concatenate([yes, no]))
+    return Taught(again, next_, examples=detector.key)
+
+
+def embed_kept_examples(clap: CLAP, detector: Detector, *, progress: bool = False) -> tuple[Vectors, Vectors]:
+    """The embeddings of the stored examples of a detector → yes (N, E) and no (M, E).
+
+    Raises
+    ------
+    DetectorError
+        As `refit`.
+    """
     if not example_store.count_examples(detector.key):
         raise DetectorError(
             f"no examples of the detector {detector.name!r} were kept, so it cannot be taught anew by them",
@@ -275,11 +291,7 @@ def refit(
     ):
         rows[heard].append(row)
     yes, no = (np.array(rows[heard], np.float32).reshape(-1, clap.config.embedding) for heard in (True, False))
-    drawn: npt.ArrayLike = () if library is None else counter_examples(library, yes)
-    made = fit(clap, detector.name, yes, no, text=detector.text or "", drawn=drawn, seed=seed)
-    again = replace(made, threshold=detector.threshold)
-    next_ = [] if library is None else _suggest_unmarked(library, again, suggestions, np.concatenate([yes, no]))
-    return Taught(again, next_, examples=detector.key)
+    return yes, no
 
 
 def _suggest_unmarked(library: Library, detector: Detector, count: int, examples: Vectors) -> list[Hit]:
@@ -340,11 +352,17 @@ def _embed_files(
             yield normalize_rows(spans.embedding.mean(0))
 
 
-def _refuse_copies(yes: tuple[list[Path], Vectors], no: tuple[list[Path], Vectors]) -> None:
-    """Raise UsageError where the same sound, under two names, is both a yes and a no."""
-    for file, row in zip(*no, strict=True):
+def refuse_copies(yes: tuple[Sequence[object], Vectors], no: tuple[Sequence[object], Vectors]) -> None:
+    """Refuse the same sound, under two names, as a yes and as a no; names (N,) with their embeddings (N, E).
+
+    Raises
+    ------
+    UsageError
+        There is one.
+    """
+    for name, row in zip(*no, strict=True):
         same = np.flatnonzero(yes[1] @ row >= 0.99999)
         if len(same):
             raise UsageError(
-                f"{yes[0][same[0]]} among the yes and {file} among the no are the same sound; say which it is"
+                f"{yes[0][same[0]]} among the yes and {name} among the no are the same sound; say which it is"
             )
