@@ -117,7 +117,8 @@ def test_by_keyboard_alone(chromium: Any, url: str, library: Library) -> None:
     tab.wait_for_selector(".player [aria-label=Pause], .player [aria-label=Play]")
     assert "dog_bark_01" in tab.locator(".player .name").inner_text()
     press("f")
-    tab.wait_for_selector('[data-index="0"] .star.on')
+    tab.wait_for_selector('[data-index="0"] .star.on')  # shown at once, and said when the server has it
+    tab.get_by_text("dog_bark_01.wav is a favourite.").wait_for(state="attached")
     assert [Path(file.path).name for file in library.files(tags=["favourite"])] == ["dog_bark_01.wav"]
     press("f")
     tab.wait_for_selector('[data-index="0"] .star:not(.on)')

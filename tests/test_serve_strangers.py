@@ -83,7 +83,7 @@ def test_every_route_is_described(server: Running) -> None:
     assert set(described) == {
         *(f"/v1/{name}" for name in ("embeddings", "classify", "describe", "match", "search", "moments", "models", "watch")),
         "/v1/journey", "/v1/models/{name}", "/health", "/ready", "/metrics", "/v1/recordings", "/v1/export",
-        *(f"/v1/recordings/{{id}}{part}" for part in ("", "/audio", "/peaks", "/spectrogram")),
+        *(f"/v1/recordings/{{id}}{part}" for part in ("", "/audio", "/part", "/peaks", "/spectrogram")),
         "/v1/teach", "/v1/detect", "/v1/detectors",
         *(f"/v1/detectors/{{name}}{part}" for part in ("", "/file", "/rename", "/forget", "/refit")),
         *(f"/v1/library{name}" for name in ("", "/files", "/facets", "/peaks", "/map", "/audio", "/tags", "/export", "/folders", "/index")),

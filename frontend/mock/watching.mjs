@@ -2,7 +2,6 @@
 // "error" is refused, "lost" breaks off once and stays away for a while. POST /mock/full: no place is free until it is asked again.
 import { WebSocketServer } from "ws";
 
-const DETECTORS = ["our doorbell", "<b>boiler</b> \u202egnp"];
 const EVERY = 8, LONG = 3; // seconds: an event, and how long it is
 let full = false;
 let away = 0; // until when, ms
