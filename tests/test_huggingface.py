@@ -151,6 +151,17 @@ def test_what_transformers_has_no_class_for_is_refused(tokenizer_file: Path, tmp
         CLAP.from_config(config, tokenizer=tokenizer_file).export_transformers(tmp_path)
 
 
+def test_a_front_end_that_transformers_has_not_is_refused(tokenizer_file: Path, tmp_path: Path) -> None:
+    """Its extractor would repeat a knock as a rattle."""
+    text = TextConfig(vocabulary=40, width=32, layers=1, heads=2, intermediate=64)
+    front = FrontEnd(mel_scale="slaney", mel_norm="slaney", padding="spaced")
+    config = CLAPConfig(
+        audio=HTSATConfig(width=8, depths=(1, 1), heads=(2, 2)), text=text, front_end=front, fusion=None
+    )
+    with pytest.raises(UsageError, match="neither levels a mel nor repeats with pauses"):
+        CLAP.from_config(config, tokenizer=tokenizer_file).export_transformers(tmp_path)
+
+
 def test_missing_and_left_over_weights_are_listed(tmp_path: Path) -> None:
     from safetensors.torch import load_file, save_file
 

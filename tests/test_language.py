@@ -170,11 +170,11 @@ def test_queries(mini: CLAP) -> None:
 
 
 def test_everyday_phrases_find_their_label(mini: CLAP) -> None:
-    """runs/chinese.csv, written after the lexicon: as good as English sentences of the same meaning (LOG.md)."""
+    """runs/chinese.csv, written after the lexicon: nearly as good as English sentences of the same meaning (LOG.md)."""
     report = runpy.run_path(str(RUNS / "chinese.py"))["phrases"](mini)
     assert report["of which nothing is known"] == 0
-    assert report["Chinese"] > 0.7
-    assert report["Chinese"] > report["English"] - 0.05
+    assert report["Chinese"] > 0.8
+    assert report["Chinese"] > report["English"] - 0.08
 
 
 @pytest.mark.filterwarnings("ignore:.*unrelated texts")  # those of the health check are no words of its toy tokenizer

@@ -116,6 +116,6 @@ def test_views_follow_from_their_generator(tmp_path: Path) -> None:
     assert all(np.array_equal(v.wave, mix.draw(np.random.default_rng(i)).wave) for i, v in enumerate(views[:3]))
     assert {v.wave.shape for v in views} == {(mixing.SAMPLES,)}
     assert max(float(np.abs(v.wave).max()) for v in views) == pytest.approx(1.0)
-    looped = next(v for v in views if v.looped is not None)
+    looped = next(v for v in views if not v.aligned)
     assert np.abs(looped.wave[-gather.RATE :]).max() == 0  # the teacher hears silence after it
-    assert np.abs(looped.looped[-gather.RATE :]).max() > 0  # type: ignore[index]
+    assert np.abs(looped.shown[-gather.RATE :]).max() > 0  # type: ignore[index]

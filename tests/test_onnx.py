@@ -48,6 +48,7 @@ UNLIKE: dict[str, dict[str, Any]] = {  # front ends that differ in all that the 
     "repeatpad, decibels": {"padding": "repeatpad"},
     "repeat, 16 bits": {"padding": "repeat", "quantise": "int16"},
     "pad, range": {"padding": "pad", "dynamic_range": 80.0},
+    "spaced": {"padding": "spaced", "dynamic_range": 80.0},
 }
 
 

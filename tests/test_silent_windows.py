@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +24,7 @@ from typer.testing import CliRunner
 from openclap import CLAP, Library
 from openclap.audio.clips import make_clip
 from openclap.audio.levels import is_silent, level_of
+from openclap.clap.chunked_embedding import ChunkedEmbedder
 from openclap.cli.app import app
 from openclap.detector import apply_detectors
 from openclap.errors import EmptySound
@@ -88,6 +90,32 @@ def client(mini: CLAP, sounds: Path, tmp_path_factory: pytest.TempPathFactory) -
 
 def names(hits: Any) -> list[str]:
     return [Path(hit.path).name for hit in hits]
+
+
+def test_silence_around_a_sound_is_not_part_of_it(mini: CLAP, library: Library, sounds: Path) -> None:
+    """12 s before a siren and behind it: what names it is the row of the windows in which it is heard."""
+    file = sounds / "3.wav"
+    row = mini._audio.row_of(file, None)[0][0]
+    whole = mini.encode_windows(file)
+    assert whole.heard.sum() < len(whole)
+    mean = whole.audible().embedding.mean(0)
+    np.testing.assert_allclose(row, mean / np.linalg.norm(mean), atol=1e-6)
+    held = library.embedding(file)
+    assert held is not None
+    np.testing.assert_allclose(held, row, atol=1e-5)
+
+    def submit(clips: Any) -> Future[np.ndarray]:
+        done = Future[np.ndarray]()
+        done.set_result(mini.encode_clips(clips))
+        return done
+
+    served = ChunkedEmbedder(mini, submit, lambda: 2)
+    plain = whole.embedding.mean(0)  # `encode_audio` is the mean of all windows, as it always was
+    for encode in (mini.encode_audio, served.encode_audio):
+        np.testing.assert_allclose(encode([file])[0], plain / np.linalg.norm(plain), atol=1e-6)
+    np.testing.assert_allclose(served.row_of(file)[0][0], row, atol=1e-6)
+    labels = ["siren", "rain", "dog barking", "engine", "flute"]
+    assert mini.classify(file, labels)[0].label == mini.classify(sounds / "2.wav", labels)[0].label
 
 
 # -- the level -----------------------------------------------------------------------------------------

@@ -17,18 +17,18 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from hear import FRAMES, FRONT, TEACHER_FRAMES, Lessons, Scale, Student, moving_average, open_sources
+from hear import FRAMES, FRONT, TEACHER_FRAMES, Lessons, Scale, Student, open_sources
 from mixing import SAMPLES, Mixing
+from start import moving_average, plain_config
 from teachers import MN04, QuickMN04
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from openclap.audio.mel import apply_dynamic_range, log_mel
-from openclap.config import PANNConfig
 
 
 class Views(IterableDataset[tuple[Tensor, Tensor, Tensor]]):
-    """Waves for the teacher, for the student where they differ, and whether they are the same; as int16, endlessly."""
+    """Waves for the teacher, for the student, and whether each moment of both is the same; as int16, endlessly."""
 
     def __init__(self, sounds: Path, everything: bool, count: int, seed: int) -> None:
         self._sounds, self._everything, self._count, self._seed = sounds, everything, count, seed
@@ -42,8 +42,8 @@ class Views(IterableDataset[tuple[Tensor, Tensor, Tensor]]):
             same = np.ones(self._count, np.uint8)
             for i in range(self._count):
                 view = mixing.draw(rng)
-                shown = view.wave if view.looped is None else view.looped
-                same[i] = view.looped is None
+                shown = view.wave if view.shown is None else view.shown
+                same[i] = view.aligned
                 waves[0, i], waves[1, i] = np.round(view.wave * 32767), np.round(shown * 32767)
             yield torch.from_numpy(waves[0]), torch.from_numpy(waves[1]), torch.from_numpy(same)
 
@@ -115,11 +115,7 @@ def main() -> None:
     weights = args.teachers / "mn04_as_mAP_432.pt"
     teacher = MN04(weights).to(device)
     torch.manual_seed(args.seed)
-    pools = ((2, 2),) * 4 + ((1, 2),) * (len(args.widths) - 4)
-    config = PANNConfig(
-        widths=tuple(args.widths), convs=1, kernel=3, pools=pools, output=args.output, dropout=0.0, head_dropout=0.0,
-        output_dropout=0.0,
-    )  # fmt: skip
+    config = plain_config(args.widths, args.output)
     student = Student(config).to(device)
     averaging = moving_average(0.999)
     average = torch.optim.swa_utils.AveragedModel(student, multi_avg_fn=averaging, use_buffers=True)

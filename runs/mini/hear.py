@@ -1,7 +1,8 @@
-"""An audio tower that hears as its teacher does: from its own random weights, it learns only what the teacher answers.
+"""An audio tower that hears as its teacher does: it learns only what the teacher answers, from random weights or a landed tower.
 
-usage: python runs/mini/hear.py RUN --sounds SOUNDS --teachers TEACHERS [--widths …] [--minutes M]
-  RUN        state, views, curve.jsonl; a stopped run goes on from there
+usage: python runs/mini/hear.py RUN --sounds SOUNDS --teachers TEACHERS [--start MODEL | --widths …] [--minutes M]
+  RUN        state, views, curve.jsonl; a stopped run goes on from there, whatever --start says
+  MODEL      whose audio tower it begins from: mini, or the folder of a checkpoint (start.py); without it, random weights
   SOUNDS     what gather.py made
   TEACHERS   mn04_as_mAP_432.pt, audioset_labels.csv
 
@@ -18,7 +19,6 @@ import argparse
 import json
 import signal
 import time
-from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -28,6 +28,7 @@ import torch.nn.functional as F
 from development import held, held_made
 from gather import Sounds
 from mixing import Mixing
+from start import landed_tower, least_squares, moving_average, plain_config
 from teachers import QuickMN04
 from torch import Tensor, nn
 
@@ -35,7 +36,7 @@ from openclap.audio.mel import apply_dynamic_range, log_mel
 from openclap.config import FrontEnd, PANNConfig
 from openclap.models.pann import PANN
 
-FRONT = FrontEnd(sampling_rate=32_000, n_fft=2048, hop=1024, mel_bins=64, dynamic_range=80.0, padding="repeat")
+FRONT = FrontEnd(sampling_rate=32_000, n_fft=2048, hop=1024, mel_bins=64, dynamic_range=80.0, padding="spaced")
 FRAMES, TEACHER_FRAMES = 157, 16  # of five seconds
 FEATURES, CLASSES = 384, 527
 SHARES = {
@@ -90,10 +91,10 @@ class Supply:
         views = [self._mixing.draw(rng) for _ in range(count)]
         frames = self.teacher.frames(np.stack([v.wave for v in views]))
         for view, answer in zip(views, frames, strict=True):
-            if view.looped is not None:  # all of it is what the teacher heard in the one sound
+            if not view.aligned:  # all of it is what the teacher heard in the one sound
                 answer[:] = answer.mean(0)
-        mels = np.stack([as_bytes(v.wave if v.looped is None else v.looped) for v in views])
-        return mels, frames, np.array([v.looped is None for v in views], np.uint8)
+        mels = np.stack([as_bytes(v.wave if v.shown is None else v.shown) for v in views])
+        return mels, frames, np.array([v.aligned for v in views], np.uint8)
 
 
 def as_bytes(wave: np.ndarray) -> np.ndarray:
@@ -214,13 +215,10 @@ class Run:
         self.teacher = QuickMN04(args.teachers / "mn04_as_mAP_432.pt")
         self.supply = Supply(Mixing(open_sources(args.sounds, args.everything)), self.teacher)
         self.ring = Ring(args.ring or self.out, args.ring_size)
-        pools = ((2, 2),) * 4 + ((1, 2),) * (len(args.widths) - 4)
-        self.config = PANNConfig(
-            widths=tuple(args.widths), convs=1, kernel=3, pools=pools, output=args.output, dropout=0.0, head_dropout=0.0,
-            output_dropout=0.0,
-        )  # fmt: skip
+        begins = args.start is not None and not (self.out / "state.pt").exists()
         torch.manual_seed(args.seed)
-        self.student = Student(self.config)
+        self.student = self._student(args)
+        self.config = self.student.config
         self.student.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         averaging = moving_average(args.average)
         self.average = torch.optim.swa_utils.AveragedModel(self.student, multi_avg_fn=averaging, use_buffers=True)
@@ -235,6 +233,34 @@ class Run:
             self._load()
         self._fill(args.fill)
         self.lessons = Lessons(self.teacher, self.scale)
+        if begins:
+            self._fit_heads()
+            self.average.module.load_state_dict(self.student.state_dict())
+            self.average.n_averaged.fill_(round(10 / (1 - args.average)))  # nothing random is in it to be forgotten
+
+    def _student(self, args: argparse.Namespace) -> Student:
+        """As a saved state has it, or as the landed tower that is to be trained on, or random."""
+        if (self.out / "state.pt").exists():
+            return Student(PANNConfig(**torch.load(self.out / "state.pt", weights_only=True)["config"]))
+        if args.start is not None:
+            config, tower = landed_tower(args.start, FRONT)
+            student = Student(config)
+            student.tower.load_state_dict(tower)
+            return student
+        return Student(plain_config(args.widths, args.output))
+
+    @torch.inference_mode()
+    def _fit_heads(self) -> None:
+        """By the first views, of the tower as it is."""
+        count = min(len(self.ring), 8192)
+        mels = (torch.from_numpy(self.ring.mel[at : at + 64]) for at in range(0, count, 64))
+        self.student.eval()
+        whole = torch.cat([self.student(mel[:, None].float() * (80 / 255) - 80)[0] for mel in mels])
+        heard = torch.from_numpy(np.asarray(self.ring.answer[:count], np.float32)).mean(1)
+        wanted = ((heard - self.scale.mean) / self.scale.deviation, self.lessons.logits(heard))
+        for head, values in zip((self.student.embedding, self.student.classes), wanted, strict=True):
+            for own, found in zip((head.weight, head.bias), least_squares(whole[:count], values), strict=True):
+                own.copy_(found)
 
     def _fill(self, count: int) -> None:
         if len(self.ring) < count:
@@ -325,21 +351,6 @@ class Run:
         return {name: float(value.detach()) for name, value in terms.items()}
 
 
-def moving_average(decay: float) -> Callable[[Sequence[Tensor], Sequence[Tensor], Tensor | int], None]:
-    """Of weights; over few steps at first, so that random ones are soon forgotten."""
-
-    @torch.no_grad()
-    def average(kept: Sequence[Tensor], new: Sequence[Tensor], count: Tensor | int) -> None:
-        share = min(decay, (1 + int(count)) / (10 + int(count)))
-        for old, now in zip(kept, new, strict=True):
-            if old.is_floating_point():
-                old.lerp_(now, 1 - share)
-            else:
-                old.copy_(now)
-
-    return average
-
-
 def varied(mel: Tensor, rng: np.random.Generator) -> Tensor:
     """(B, T, F) in dB through smooth random responses of a few dB, that a view is not seen twice the same."""
     rows, _, bins = mel.shape
@@ -355,6 +366,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("run", type=Path)
     parser.add_argument("--sounds", type=Path, required=True)
     parser.add_argument("--teachers", type=Path, required=True)
+    parser.add_argument("--start", help="a landed model, by name or folder, whose audio tower is trained on")
     parser.add_argument("--widths", type=int, nargs="+", default=[24, 64, 128, 256, 384, 512])
     parser.add_argument("--output", type=int, default=512)
     parser.add_argument("--minutes", type=float, default=60.0)

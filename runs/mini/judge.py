@@ -23,6 +23,7 @@ from sheet import DevSound, Scores, dev_sounds, figures, show
 from teachers import QuickMN04
 from texts import weights_of
 
+from openclap.audio.clips import pad_wave
 from openclap.audio.mel import apply_dynamic_range, log_mel
 from openclap.config import PANNConfig
 
@@ -51,7 +52,7 @@ def student_of(model: Student) -> Tagger:
 
     @torch.inference_mode()
     def tag(wave: Wave) -> Array:
-        clips = [np.resize(wave[s : s + CLIP], CLIP) for s in range(0, max(len(wave) - RATE, 1), CLIP)]
+        clips = [pad_wave(wave[s : s + CLIP], FRONT) for s in range(0, max(len(wave) - RATE, 1), CLIP)]
         whole, _ = model(
             torch.from_numpy(np.stack([apply_dynamic_range(log_mel(c, FRONT), FRONT) for c in clips]))[:, None]
         )

@@ -17,6 +17,8 @@ import numpy as np
 from altering import altered, invented
 from gather import RATE, Sounds, Wave
 
+from openclap.audio.clips import with_pause
+
 __all__ = ["SAMPLES", "SECONDS", "Mixing", "View"]
 
 SECONDS = 5.0
@@ -25,15 +27,21 @@ SHARES = (0.5, 0.37, 0.13)  # of views with one, two, three sounds
 LEVELS = (-14.0, 4.0)  # dB of a further sound, beside the first
 SHORT = 0.6  # of a view: what is shorter is played again, or looped for the student
 QUIET = 1e-4  # a peak below is silence
+WORN = 0.2  # of views of what is not a short sound alone
 ALTERED, INVENTED = 0.45, 0.05  # of sounds
 
 
 @dataclass(frozen=True)
 class View:
-    """What is played. `looped` is what the student hears where it is not `wave`: a short sound repeated, as it is when it is searched."""
+    """What is played: `wave` to the teacher, to the student the same or `shown`.
+
+    `shown` is a short sound repeated, as it is when it is searched, or a worse recording of the same; `aligned`, whether each
+    moment of both is the same.
+    """
 
     wave: Wave  # (SAMPLES,)
-    looped: Wave | None
+    shown: Wave | None = None  # (SAMPLES,)
+    aligned: bool = True
 
 
 class Mixing:
@@ -70,7 +78,8 @@ class Mixing:
         if rng.random() < 0.15:
             noise = np.roll(self._noises[int(rng.integers(len(self._noises)))], int(rng.integers(SAMPLES)))
             total += noise * np.float32(10 ** (-rng.uniform(3, 30) / 20) * (np.sqrt((total**2).mean()) + 1e-6))
-        return View(_normal(total), None)
+        wave = _normal(total)
+        return View(wave, _normal(_worn(wave, rng)) if rng.random() < WORN else None)
 
     def _one(self, rng: np.random.Generator) -> Wave:
         """A sound, or five seconds of it, varied; at times made strange, at times one that no source holds."""
@@ -106,10 +115,23 @@ def _alone(wave: Wave, rng: np.random.Generator) -> View:
     """A short sound: the teacher hears it and silence after it, the student hears it again and again."""
     padded = np.zeros(SAMPLES, np.float32)
     padded[: len(wave)] = wave
-    start = int(rng.integers(len(wave)))
-    times = -(-SAMPLES // len(wave)) + 1
-    looped = np.tile(wave, times)[start : start + SAMPLES]
-    return View(_normal(padded), _normal(looped))
+    paused = with_pause(wave, RATE)
+    start = int(rng.integers(len(paused)))
+    times = -(-SAMPLES // len(paused)) + 1
+    looped = np.tile(paused, times)[start : start + SAMPLES]
+    return View(_normal(padded), _normal(looped), aligned=False)
+
+
+def _worn(wave: Wave, rng: np.random.Generator) -> Wave:
+    """As a telephone, an old file or a low rate keeps it: nothing above a frequency, at times with the noise of few bits."""
+    spectrum = np.fft.rfft(wave)
+    top = float(np.exp(rng.uniform(np.log(3300), np.log(13_000))))
+    spectrum[round(top * len(wave) / RATE) :] = 0
+    worn = np.asarray(np.fft.irfft(spectrum, len(wave)), np.float32)
+    if rng.random() < 0.25:
+        loudness = float(np.sqrt((worn**2).mean()))
+        worn += rng.standard_normal(len(worn), np.float32) * np.float32(loudness * 10 ** (-rng.uniform(15, 45) / 20))
+    return worn
 
 
 def _placed(wave: Wave, rng: np.random.Generator) -> Wave:

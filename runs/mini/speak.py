@@ -36,6 +36,7 @@ from teachers import QuickMN04
 from torch import Tensor, nn
 
 from openclap import CLAP
+from openclap.audio.clips import pad_wave
 from openclap.checkpoints.load import load_checkpoint
 from openclap.checkpoints.native import save_pretrained
 from openclap.checkpoints.tokenizer import Tokenizer
@@ -120,7 +121,7 @@ def view(sounds: Sounds, number: int, take: int, rng: np.random.Generator) -> tu
         wave = _elsewhere(_placed(wave, rng), rng)
     wave = wave / np.float32(max(float(np.abs(wave).max()), 1e-6))
     asked = np.pad(wave, (0, max(0, SAMPLES - len(wave))))[:SAMPLES]
-    return asked, np.resize(wave, CLIP)
+    return asked, pad_wave(wave, FRONT)
 
 
 @torch.inference_mode()

@@ -32,6 +32,7 @@ from openclap.config import FrontEnd
 from openclap.errors import UsageError
 
 __all__ = [
+    "PAUSE",
     "Clip",
     "WindowClip",
     "fusion_views",
@@ -41,8 +42,10 @@ __all__ = [
     "pad_wave",
     "repeat_pad",
     "window_starts",
+    "with_pause",
 ]
 
+PAUSE = 0.3  # seconds
 Mel = npt.NDArray[np.float32]
 
 
@@ -157,14 +160,23 @@ def repeat_pad(wave: Wave, samples: int) -> Wave:
     return padded
 
 
+def with_pause(wave: Wave, rate: int) -> Wave:
+    """A sound under a second with `PAUSE` after it, at most a second in all: repeated at once, a knock is a rattle."""
+    pause = min(round(PAUSE * rate), max(rate - len(wave), 0))
+    return np.pad(wave, (0, pause))
+
+
 def pad_wave(wave: Wave, front_end: FrontEnd) -> Wave:
     """Fill a wave (S,), S <= clip_samples → (clip_samples,), as `front_end.padding` says.
 
     "repeatpad" is `repeat_pad`, with which the released checkpoints were trained: a sound of 5.01 s becomes a clip of
-    which nearly half is silence. "repeat" fills the end with part of a copy instead, "pad" makes no copies.
+    which nearly half is silence. "repeat" fills the end with part of a copy instead, "spaced" does so with a pause after
+    each copy of a sound under a second, "pad" makes no copies.
     """
     samples = front_end.clip_samples
-    if front_end.padding == "repeat":
+    if front_end.padding == "spaced":
+        wave = with_pause(wave, front_end.sampling_rate)
+    if front_end.padding in ("repeat", "spaced"):
         return np.tile(wave, -(-samples // len(wave)))[:samples]
     if front_end.padding == "pad":
         return np.pad(wave, (0, samples - len(wave)))

@@ -204,11 +204,11 @@ def export_huggingface(
         )
     bank = ("slaney", "slaney") if config.fusion is None else ("htk", None)
     whole = front.clip_seconds == round(front.clip_seconds)
-    is_odd = front.dynamic_range is not None or front.mel_rate is not None
+    is_odd = front.dynamic_range is not None or front.mel_rate is not None or front.padding == "spaced"
     if (front.mel_scale, front.mel_norm) != bank or is_odd or not whole:
         raise UsageError(
-            f"{config.name}: transformers ties the mel bank to the fusion (fused: htk, unfused: slaney); and counts"
-            " clips in whole seconds; this front end cannot be exported"
+            f"{config.name}: transformers ties the mel bank to the fusion (fused: htk, unfused: slaney), counts clips in"
+            " whole seconds, and neither levels a mel nor repeats with pauses; this front end cannot be exported"
         )
     ratio = _mlp_ratio(audio)
     heads = all(audio.heads[s] * audio.head_width(s) == audio.width << s for s in range(len(audio.depths)))

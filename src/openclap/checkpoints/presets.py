@@ -84,7 +84,7 @@ PRESETS: tuple[Preset, ...] = (
         "small CNN + word vectors; comes with openclap, 29 MB",
         "Apache-2.0",
         0,
-        fingerprint="5f1f2887dd5d762b",
+        fingerprint="3cee14f8f02c6fa3",
         parameters=15.0,
         rate=32_000,
         languages="English, Chinese by a lexicon",

@@ -21,7 +21,7 @@ from openclap.config import CLAPConfig
 from openclap.errors import SoundError
 from openclap.normalization import Vectors, normalize_rows
 from openclap.results import Windows
-from openclap.silence import is_heard
+from openclap.silence import is_heard, track_vector
 
 __all__ = ["ChunkedEmbedder", "Clips"]
 
@@ -84,7 +84,7 @@ class ChunkedEmbedder:
         return normalize_rows(np.add.reduceat(rows, np.cumsum([0, *counts[:-1]]), axis=0)) if len(rows) else rows
 
     def row_of(self, sound: Any) -> tuple[Vectors, bool]:
-        """The row (1, E) of one sound, as of `encode_audio`, and whether the sound is silent."""
+        """The row (1, E) of one sound, of the windows in which something is heard, and whether the sound is silent."""
         level: list[float] = []
 
         def clips() -> Iterator[AnyClip]:
@@ -93,7 +93,7 @@ class ChunkedEmbedder:
                 yield clip
 
         rows = self._embed(clips(), self._heard)
-        return normalize_rows(rows.sum(0))[None], not is_heard(level).any()
+        return track_vector(rows, np.array(level))[None], not is_heard(level).any()
 
     def encode_windows(self, sound: Any, *, window: float | None = None, hop: float | None = None) -> Windows:
         """As `CLAP.encode_windows`."""

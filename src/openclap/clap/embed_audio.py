@@ -24,6 +24,7 @@ from openclap.normalization import Vectors
 from openclap.pipeline import embed_each
 from openclap.progress import with_progress
 from openclap.results import Windows
+from openclap.silence import track_vector
 
 __all__ = ["BATCH", "AudioEmbedder", "Long", "as_list", "require_one"]
 
@@ -60,9 +61,16 @@ class AudioEmbedder:
         return np.stack(rows) if rows else np.zeros((0, self._runtime.config.embedding), np.float32)
 
     def embed_each(
-        self, sounds: Sequence[Sound], *, window: float | None, hop: float, batch_size: int, wanted: Wanted = UNIT
+        self,
+        sounds: Sequence[Sound],
+        *,
+        window: float | None,
+        hop: float,
+        batch_size: int,
+        wanted: Wanted = UNIT,
+        heard: bool = False,
     ) -> Iterator[Windows | SoundError]:
-        """As `CLAP.encode_each`."""
+        """As `CLAP.encode_each`; with `heard` the one row of a sound is that of the windows in which something is."""
         size, many = self._batch_size(batch_size), as_list(sounds)
         clips: Callable[[Sound], Iterator[Clip | WindowClip]]
         if window is None:
@@ -75,7 +83,8 @@ class AudioEmbedder:
                 yield sound.error
             elif window is None:
                 level = np.array([max(sound.level)], np.float32)
-                yield Windows(np.zeros(1), np.zeros(1), wanted.merge(sound.rows)[None], level)
+                row = track_vector(np.stack(sound.rows), np.array(sound.level)) if heard else wanted.merge(sound.rows)
+                yield Windows(np.zeros(1), np.zeros(1), row[None], level)
             else:
                 level = np.array(sound.level, np.float32)
                 rows = wanted.finish(np.stack(sound.rows))
@@ -101,11 +110,14 @@ class AudioEmbedder:
         return found
 
     def row_of(self, sound: Sound | Vectors, track: int | None) -> tuple[Vectors, bool]:
-        """The row (1, E) of one sound, or of the embedding that stands for it, and whether the sound is silent."""
+        """The row (1, E) of one sound, or of the embedding that stands for it, and whether the sound is silent.
+
+        It is what a sound is named by, so silence around it does not count: a bark before 20 s of silence is a bark.
+        """
         if is_embedding(sound, self._runtime.config.embedding):
             return np.asarray(sound, np.float32)[None], False
         one = limit(require_one(sound), track=track)  # type: ignore[arg-type]
-        (found,) = self.embed_each([one], window=None, hop=0.0, batch_size=BATCH)
+        (found,) = self.embed_each([one], window=None, hop=0.0, batch_size=BATCH, heard=True)
         if isinstance(found, SoundError):
             raise found
         return found.embedding, found.is_silent

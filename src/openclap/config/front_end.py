@@ -10,7 +10,7 @@ from openclap.errors import UsageError
 
 __all__ = ["FrontEnd", "Padding"]
 
-Padding: TypeAlias = Literal["repeatpad", "repeat", "pad"]
+Padding: TypeAlias = Literal["repeatpad", "repeat", "pad", "spaced"]
 WINDOW_SECONDS = 10.0
 
 

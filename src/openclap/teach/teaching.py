@@ -173,9 +173,9 @@ def teach(
 ) -> Taught:
     """Make a detector from sound files and folders.
 
-    A recording counts as the mean of its windows, so cut an example to where the sound is. A file that cannot be used
-    is left out and reported. A file that the library holds unchanged is not embedded again, so teaching by a folder
-    that was indexed takes no time.
+    A recording counts as the mean of its windows that are heard, so cut an example to where the sound is. A file that
+    cannot be used is left out and reported. A file that the library holds unchanged is not embedded again, so teaching
+    by a folder that was indexed takes no time.
 
     Parameters
     ----------
@@ -304,7 +304,7 @@ def _suggest_unmarked(library: Library, detector: Detector, count: int, examples
 
 
 def _embed_stored_examples(clap: CLAP, detector: Detector) -> Iterator[tuple[bool, Vectors]]:
-    """For each stored example, whether it is a yes, and its embedding (E,): the mean of its windows."""
+    """For each stored example, whether it is a yes, and its embedding (E,): the mean of its windows that are heard."""
     seconds = clap.front_end.clip_seconds
     examples = example_store.load_examples(detector.key)
     while some := list(islice(examples, AT_ONCE)):
@@ -319,7 +319,7 @@ def _embed_stored_examples(clap: CLAP, detector: Detector) -> Iterator[tuple[boo
                         f"an example that was kept of the detector {detector.name!r} cannot be used ({span.cause});"
                         " teach it again"
                     )
-                means.append(span.embedding.mean(0))
+                means.append(span.track)
             yield example.heard, normalize_rows(np.mean(means, axis=0))
 
 
@@ -349,7 +349,7 @@ def _embed_files(
         if isinstance(spans, SoundError):
             yield spans
         else:
-            yield normalize_rows(spans.embedding.mean(0))
+            yield spans.track
 
 
 def refuse_copies(yes: tuple[Sequence[object], Vectors], no: tuple[Sequence[object], Vectors]) -> None:

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from openclap.audio.clips import PAUSE
 from openclap.audio.mel import FLOOR, FLOOR_DB, FULL_SCALE, mel_bank
 from openclap.backends.graphs.engine import opset
 from openclap.backends.graphs.ops import Graph, Node
@@ -82,15 +83,25 @@ def quantised(g: Graph, wave: Node, front: FrontEnd) -> Node:
 
 def fill_clip(g: Graph, wave: Node, front: FrontEnd) -> Node:
     """As `openclap.audio.clips.pad_wave`: waves (B, S) → (B, S or a clip, whichever is more)."""
-    clip, size = g.whole(front.clip_samples), g.length(wave, 1)
+    clip = g.whole(front.clip_samples)
+    if front.padding == "spaced":
+        wave = _with_pause(g, wave, front.sampling_rate)
+    size, in_part = g.length(wave, 1), front.padding in ("repeat", "spaced")
     if front.padding != "pad":
-        up = g.whole(front.clip_samples - 1) + size if front.padding == "repeat" else clip
+        up = g.whole(front.clip_samples - 1) + size if in_part else clip
         copies = opset.maximum(opset.divide(up, size), g.whole(1))
         wave = opset.tile(wave, opset.concat([g.index([1]), copies], 0))
-        if front.padding == "repeat":
+        if in_part:
             return g.cut(wave, g.whole(0), opset.maximum(size, clip))
     missing = opset.maximum(clip - g.length(wave, 1), g.whole(0))
     return opset.pad(wave, g.index([0, 0]), opset.concat([g.index([0]), missing], 0), "constant", g.number(0))
+
+
+def _with_pause(g: Graph, wave: Node, rate: int) -> Node:
+    """As `openclap.audio.clips.with_pause`."""
+    left = opset.maximum(g.whole(rate) - g.length(wave, 1), g.whole(0))
+    pause = opset.minimum(g.whole(round(PAUSE * rate)), left)
+    return opset.pad(wave, g.index([0, 0]), opset.concat([g.index([0]), pause], 0), "constant", g.number(0))
 
 
 def log_mels(g: Graph, wave: Node, front: FrontEnd) -> Node:
