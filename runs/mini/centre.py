@@ -67,7 +67,7 @@ def centred(model: CLAPModel, sounds: Tensor, texts: Tensor) -> None:
 
     before, after = spread(sounds, texts), spread(sounds - sounds.mean(0), texts - texts.mean(0))
     for projection, vectors in ((model.audio_projection, sounds), (model.text_projection, texts)):
-        last = projection[-1]
+        last = projection[-1]  # type: ignore[index]
         assert isinstance(last, nn.Linear)
         last.bias.sub_(vectors.mean(0))
     model.logit_scale.add_(math.log(before / after))
