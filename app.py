@@ -1,6 +1,6 @@
-"""The page for a Hugging Face Space, or for anything else that runs `python app.py`: what it may do is in `run_space`."""
+"""The Gradio page, as a Hugging Face Space starts it; on your own machine `openclap ui` is the full one (docs/gradio.md)."""
 
-from openclap.page.server import run_space
+from openclap.page.gradio_app import run
 
 if __name__ == "__main__":
-    run_space()
+    run()

@@ -155,7 +155,6 @@ def beside(judge: Judge) -> dict[str, float]:
         vanish(port, LEAVING, head_of(1000) + b"{")
         return 200
 
-    # an hour in the page's Moments: bench/fairness.py
     jobs: dict[str, Callable[[], int]] = {"half heads": heads, "half bodies": bodies, "leaving clients": leaving, "long texts": lambda: long_texts(url), "long sounds": lambda: long_sounds(url)}  # fmt: skip
     found: dict[str, float] = {}
     for name, job in jobs.items():

@@ -1,4 +1,4 @@
-"""A picture of every place of the page, as docs/pictures shows them: `python runs/screenshots.py [FOLDER] [--sounds FOLDER]`.
+"""A picture of every place of the page, and of the Gradio page, as docs/pictures shows them: `python runs/screenshots.py [FOLDER] [--sounds FOLDER]`.
 
 On a screen in English, on a dark one in 中文, and on a phone. Without `--sounds` the sounds are those that openclap makes itself.
 """
@@ -6,8 +6,14 @@ On a screen in English, on a dark one in 中文, and on a phone. Without `--soun
 from __future__ import annotations
 
 import argparse
+import os
+import signal
+import socket
+import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +27,6 @@ from PIL import Image
 from openclap import CLAP, Library
 from openclap.audio.load import load
 from openclap.cli.serve import make_site
-from openclap.page.settings import PageSettings
 from openclap.serve.settings import ServeSettings
 from openclap.synth import write_library
 
@@ -60,12 +65,16 @@ def main() -> None:
         microphone = evening.with_suffix(".wav")
         sf.write(microphone, an_evening(sounds), RATE, subtype="PCM_16")
         settings = ServeSettings(library=f"{place}/library", roots=(sounds,), manage=True)
-        page = PageSettings(library=settings.library, roots=(sounds,))
-        with served_app(make_site(settings, page, clap=clap), settings) as url, browser(microphone) as running:
+        with served_app(make_site(settings, clap=clap), settings) as url, browser(microphone) as running:
             for name, look in LOOKS.items():
                 tab = running.new_context(**look).new_page()
                 tab.set_default_timeout(PATIENCE)
                 visit(tab, url + "/", name, evening, args.folder)
+        with gradio_page() as url, browser() as running:
+            for name in ("en", "zh"):
+                tab = running.new_context(**LOOKS[name]).new_page()
+                tab.set_default_timeout(PATIENCE)
+                visit_gradio(tab, url, name, args.folder)
 
 
 def an_evening(sounds: Path) -> np.ndarray:
@@ -77,18 +86,53 @@ def an_evening(sounds: Path) -> np.ndarray:
     return np.concatenate(parts) if parts else load(next(path for path in sounds.rglob("*.*")), RATE)
 
 
+def take(tab: Any, what: str, name: str, folder: Path) -> None:
+    """Take a picture of a tab of the browser."""
+    tab.mouse.move(0, 0)
+    tab.wait_for_timeout(800)
+    file = folder / f"{what}-{name}.png"
+    tab.screenshot(path=file)
+    with Image.open(file) as shot:  # a third of the size, and nobody sees it
+        small = shot.convert("RGB").quantize(200)
+    small.save(file, optimize=True)
+    print(file)
+
+
+@contextmanager
+def gradio_page() -> Iterator[str]:
+    """The Gradio page → its address."""
+    with socket.create_server(("127.0.0.1", 0)) as one:
+        port = one.getsockname()[1]
+    own = {**os.environ, "GRADIO_SERVER_PORT": str(port), "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen([sys.executable, "-m", "openclap.page"], stdout=subprocess.PIPE, env=own) as running:
+        assert running.stdout is not None
+        running.stdout.readline()
+        yield f"http://127.0.0.1:{port}/"
+        running.send_signal(signal.SIGINT)
+        running.communicate(timeout=60)
+
+
+def visit_gradio(tab: Any, url: str, name: str, folder: Path) -> None:
+    """Match a sound with texts; in 中文, find one by words."""
+    tab.goto(url)
+    tab.locator("#model-load").click()
+    tab.locator(".oc-ready").wait_for()
+    what = "match" if name == "en" else "find"
+    if what == "find":
+        tab.get_by_role("tab").nth(2).click()
+    tab.locator(f"#{what}-examples button").first.click()
+    tab.wait_for_timeout(3000)  # until the sound is drawn
+    tab.locator(f"#{what}-button").click()
+    tab.locator(f"#{what}-result :is(tbody tr, .oc-hit)").first.wait_for()
+    tab.evaluate("scrollTo(0, 0)")
+    take(tab, "gradio", name, folder)
+
+
 def visit(tab: Any, url: str, name: str, evening: Path, folder: Path) -> None:
     """Use every place, and take its picture."""
 
     def picture(what: str) -> None:
-        tab.mouse.move(0, 0)
-        tab.wait_for_timeout(800)
-        file = folder / f"{what}-{name}.png"
-        tab.screenshot(path=file)
-        with Image.open(file) as shot:  # a third of the size, and nobody sees it
-            small = shot.convert("RGB").quantize(200)
-        small.save(file, optimize=True)
-        print(file)
+        take(tab, what, name, folder)
 
     tab.goto(url)
     tab.wait_for_selector(".body .row .wave:not(.waiting)")

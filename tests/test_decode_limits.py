@@ -21,18 +21,11 @@ from openclap.audio.levels import levels
 from openclap.audio.load import cut, duration, is_sound, load, sound_name, stream
 from openclap.errors import SoundError, TooLong, UsageError
 from openclap.library import moments_in
-from openclap.page import classify, describe, match, moments, search, watch
-from openclap.page.desk import Desk
-from openclap.page.jobs import Job
-from openclap.page.parts import Page
-from openclap.page.settings import PageSettings
-from openclap.page.wording import Visit, Wording
 from openclap.serve.app import create_app
 from openclap.serve.settings import ServeSettings
 
 RATE = 16_000
 WAVE = (0.1 * np.sin(np.arange(40 * RATE) / 9)).astype(np.float32)
-EN = Visit("en", "someone")
 
 
 @pytest.fixture(scope="module")
@@ -138,50 +131,3 @@ def test_every_route_has_the_limit(app: Any, file: Path, route: str, body: dict[
     long, short = asyncio.run(ask())
     assert (long.status_code, short.status_code) == (413, 200), (long.text, short.text)
     assert "longer than the 35 s" in long.text
-
-
-# -- the page -----------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def page(clap: CLAP, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
-    desk = Desk(PageSettings(audio_seconds=35), clap)
-    desk.examples.prepare()
-    yield Page(desk, Wording(), None)
-    desk.close()
-
-
-TABS: dict[str, Callable[[Page, str, Job], Any]] = {
-    "match": lambda page, sound, job: match.compute(page, sound, "a dog", job=job),
-    "classify": lambda page, sound, job: classify.compute(page, sound, "a dog", job=job),
-    "describe": lambda page, sound, job: describe.compute(page, sound, "a dog", False, job=job),
-    "timeline": lambda page, sound, job: describe.compute(page, sound, "a dog", True, job=job),
-    "moments": lambda page, sound, job: moments.compute(page, sound, "a dog", 3, job=job),
-    "search": lambda page, sound, job: search.compute(page, EN, "examples", "", sound, 3, search.Filters(), job=job),
-    "watch": lambda page, sound, job: list(
-        watch.compute(page, EN, "recording", "", sound, "a dog", False, 0.5, 0.0, None)
-    ),
-}
-
-
-@pytest.mark.parametrize("tab", TABS)
-def test_every_tab_has_the_limit(page: Page, file: Path, tab: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where a header claims that a recording is short."""
-    monkeypatch.setattr("openclap.page.desk.duration", lambda sound: 1.0)
-    with pytest.raises(TooLong, match="longer than the 35 s"):
-        TABS[tab](page, str(file), Job())
-
-
-@pytest.mark.parametrize("tab", sorted({*TABS} - {"watch"}))
-def test_every_tab_stops(page: Page, file: Path, tab: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also before the model is asked for the first time, as while hours are decoded."""
-    job = Job()
-
-    def stopped(sound: Any) -> float:
-        job.stop.set()
-        return 1.0
-
-    monkeypatch.setattr("openclap.page.desk.duration", stopped)
-    monkeypatch.setattr(job, "check", lambda: None)
-    with pytest.raises(DecodingStopped):
-        TABS[tab](page, str(file), job)

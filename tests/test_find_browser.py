@@ -19,7 +19,6 @@ from openclap import CLAP, Detector, Library
 from openclap.cli.serve import make_site
 from openclap.detector import delete_detector
 from openclap.example_store import count_examples
-from openclap.page.settings import PageSettings
 from openclap.serve.settings import ServeSettings
 from openclap.synth import synthesise
 
@@ -53,8 +52,7 @@ def url(clap: CLAP, library: Library) -> Iterator[str]:
     first = next(library.paths())
     root = Path(first).parent.parent
     settings = ServeSettings(library=library.stats()["path"], roots=(root,), manage=True)
-    page = PageSettings(library=settings.library, roots=(root,))
-    with served_app(make_site(settings, page, clap=clap), settings) as address:
+    with served_app(make_site(settings, clap=clap), settings) as address:
         yield address + "/"
 
 

@@ -1,10 +1,12 @@
-"""What the page and the service hand out of a library: sounds below the folders that were named, as they were indexed, and nothing else."""
+"""What the service hands out of a library: sounds below the folders that were named, as they were indexed, and nothing else."""
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import sqlite3
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,26 +14,18 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile as sf
-from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from openclap import CLAP
-from openclap.errors import LibraryError, SoundError, SoundNotFound, WithheldSound
+from openclap.errors import SoundNotFound, WithheldSound
 from openclap.library import Library
 from openclap.library import safe_open as safe_open_module
 from openclap.library.safe_open import open_without_links
-from openclap.library.served_files import FileVersion, ServedFiles
-from openclap.page import holdings, lesson, search
-from openclap.page.blocks import mount_page
-from openclap.page.desk import Desk
-from openclap.page.filling import Filling, fill
-from openclap.page.parts import Page
-from openclap.page.settings import PageSettings
-from openclap.page.strings import TABLE, Language, Told
-from openclap.page.wording import Visit, Wording, sentence
+from openclap.library.served_files import ServedFiles
+from openclap.serve.app import create_app
 from openclap.serve.library_view import LibraryView
+from openclap.serve.settings import ServeSettings
 
-EN, ZH = Visit("en", "someone"), Visit("zh", "someone")
 SECRET = "root:$6$nobody-may-read-this:19000:0:99999:7:::\n"
 FIFOS = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes with names")
 LINKS = pytest.mark.skipif(os.name == "nt", reason="links need a privilege there")
@@ -67,19 +61,16 @@ def indexed(tmp_path: Path, clap: CLAP) -> Path:
 
 
 @pytest.fixture
-def paged(tmp_path: Path, clap: CLAP) -> Iterator[Callable[..., tuple[Page, TestClient]]]:
-    """A page on that library, its handlers and its server."""
+def served(tmp_path: Path, clap: CLAP) -> Iterator[Callable[..., TestClient]]:
+    """A service on that library, with these roots."""
     open_now: list[TestClient] = []
 
-    def made(*roots: Path) -> tuple[Page, TestClient]:
-        app = FastAPI()
-        named = roots or (tmp_path / "sounds",)
-        settings = PageSettings(library=str(tmp_path / "library"), uploads=tmp_path / "uploads", roots=named)
-        desk = mount_page(app, settings, clap=clap)
-        client = TestClient(app, raise_server_exceptions=False)
+    def made(*roots: Path) -> TestClient:
+        settings = ServeSettings(library=str(tmp_path / "library"), roots=roots or (tmp_path / "sounds",))
+        client = TestClient(create_app(settings, clap=clap), base_url="http://localhost", raise_server_exceptions=False)
         client.__enter__()
         open_now.append(client)
-        return Page(desk, Wording(), None), client
+        return client
 
     yield made
     for client in open_now:
@@ -100,130 +91,116 @@ def as_it_is(file: Path) -> dict[str, Any]:
     return {"path": str(file), "size": now.st_size, "mtime_ns": now.st_mtime_ns, "seconds": 1.0}
 
 
-def refused(page: Page, client: TestClient, *, shown: bool = True) -> None:
-    """Every door shuts: each handler and each route gives a sentence, in the language asked for, and nothing of the secret."""
-    desk = page.desk
-    found = search.compute(page, EN, "own", "rain", None, 5, search.Filters())
-    assert len(found.players) == 1
-    (player,) = found.players
-    taught = lesson.searched(page, EN, lesson.Lesson(), "own", "rain", 5)
-    plan = holdings.mapped(page, EN, "own", "pca")
-    told = {TABLE[key][0] for key in ("error.withheld", "error.changed", "error.gone")} | {TABLE[key][1] for key in ("error.withheld", "error.changed", "error.gone")}  # fmt: skip
-    languages: tuple[Language, ...] = ("en", "zh")
-    for language in languages:
-        for token in (player.token, player.whole, taught.found[0].token, *plan.tokens):
-            for route in ("sounds", "originals"):
-                answer = client.get(f"/{route}/{token}", headers={"accept-language": language})
-                assert answer.status_code == 404
-                assert answer.text in told, answer.text
-                assert (answer.text in {english for english, _ in TABLE.values()}) == (language == "en")
-        drawn = search.draw(found, language) + holdings.draw_map(plan, language)
-        assert "$6$" not in drawn
-        assert str(desk.settings.roots[0]) not in drawn
-        if shown:
-            assert any(one in search.draw(found, language) for one in told)
-    with pytest.raises((SoundError, Told)) as caught:
-        search.like(page, EN, "own", player.token, 3, search.Filters())
-    assert sentence(caught.value, "en") in told
-    assert not list((desk.folder / "played").glob("*")) if (desk.folder / "played").exists() else True
+def found(client: TestClient) -> list[str]:
+    """The paths of all sounds that a search finds."""
+    answer = client.post("/v1/search", json={"query": "rain", "k": 5})
+    assert answer.status_code == 200, answer.text
+    return [hit["path"] for hit in answer.json()["hits"]]
+
+
+def heard(client: TestClient, path: str) -> Any:
+    return client.get("/v1/library/audio", params={"path": path})
+
+
+def refused(client: TestClient, secret: bytes = SECRET.encode()) -> None:
+    """Every door shuts: what is found is neither played nor downloaded nor drawn, and the answer tells nothing of it."""
+    (path,) = found(client)
+    played = heard(client, path)
+    assert played.status_code in (403, 404), played.text
+    assert played.json()["error"]["code"] in ("withheld_sound", "sound_not_found")
+    packed = client.post("/v1/library/export", json={"paths": [path], "format": "zip"})
+    drawn = client.get("/v1/library/peaks", params={"paths": [path]})
+    for answer in (played, packed, drawn):
+        assert secret not in answer.content
+    if packed.status_code == 200:
+        with zipfile.ZipFile(io.BytesIO(packed.content)) as archive:
+            assert archive.namelist() == ["left out.txt"]
 
 
 # -- what is there as it was ----------------------------------------------------------------------------
 
 
-def test_what_was_indexed_is_heard_and_downloaded(indexed: Path, paged: Any) -> None:
-    page, client = paged()
-    (player,) = search.compute(page, EN, "own", "rain", None, 5, search.Filters()).players
-    assert player.withheld is None
-    assert player.name == str(Path("deep", "rain.wav"))
-    whole = client.get(f"/originals/{player.whole}")
+def test_what_was_indexed_is_heard_and_downloaded(indexed: Path, served: Any) -> None:
+    client = served()
+    (path,) = found(client)
+    whole = heard(client, path)
     assert whole.content == indexed.read_bytes()
     assert whole.headers["content-length"] == str(len(whole.content))
-    assert "rain.wav" in whole.headers["content-disposition"]
-    assert client.get(f"/sounds/{player.token}").content[:4] == b"RIFF"
-    assert len(search.like(page, EN, "own", player.token, 3, search.Filters()).players) == 1
 
 
-def test_a_file_that_was_only_touched_is_known_by_its_content(indexed: Path, paged: Any) -> None:
-    page, client = paged()
+def test_a_file_that_was_only_touched_is_known_by_its_content(indexed: Path, served: Any) -> None:
+    client = served()
     os.utime(indexed, (1, 1))
-    (player,) = search.compute(page, EN, "own", "rain", None, 5, search.Filters()).players
-    assert client.get(f"/originals/{player.whole}").content == indexed.read_bytes()
+    assert heard(client, *found(client)).content == indexed.read_bytes()
 
 
 @LINKS
-def test_a_root_may_be_a_link_itself(tmp_path: Path, indexed: Path, paged: Any, secret: Path) -> None:
+def test_a_root_may_be_a_link_itself(tmp_path: Path, indexed: Path, served: Any, secret: Path) -> None:
     """Its owner named it; where it leads later is another matter."""
     (tmp_path / "mine").symlink_to(tmp_path / "sounds")
     library = Library.open(tmp_path / "library", model=CLAP.from_pretrained("mini"))
     library.add(tmp_path / "mine")
     library.close()
-    page, client = paged(tmp_path / "mine")
-    for player in search.compute(page, EN, "own", "rain", None, 5, search.Filters()).players:
-        assert player.name == str(Path("deep", "rain.wav"))
-        assert client.get(f"/originals/{player.whole}").content == indexed.read_bytes()
-        (tmp_path / "mine").unlink()
-        (tmp_path / "mine").symlink_to(secret.parent)
-        assert client.get(f"/originals/{player.whole}").content == indexed.read_bytes()
-        (tmp_path / "mine").unlink()
-        (tmp_path / "mine").symlink_to(tmp_path / "sounds")
+    client = served(tmp_path / "mine")
+    paths = found(client)
+    assert any(heard(client, path).content == indexed.read_bytes() for path in paths)
+    (tmp_path / "mine").unlink()
+    (tmp_path / "mine").symlink_to(secret.parent)
+    assert any(heard(client, path).content == indexed.read_bytes() for path in paths)
 
 
 # -- what is not ----------------------------------------------------------------------------------------
 
 
 @LINKS
-def test_a_sound_replaced_by_a_link_is_not_handed_out(indexed: Path, secret: Path, paged: Any) -> None:
+def test_a_sound_replaced_by_a_link_is_not_handed_out(indexed: Path, secret: Path, served: Any) -> None:
     """Download and the player followed a link to /etc/shadow that took a sound's place after indexing."""
-    page, client = paged()
+    client = served()
     indexed.unlink()
     indexed.symlink_to(secret)
-    refused(page, client)
+    refused(client)
 
 
 @LINKS
-def test_a_link_to_another_sound_below_the_roots_is_none_either(indexed: Path, tmp_path: Path, paged: Any) -> None:
-    page, client = paged()
+def test_a_link_to_another_sound_below_the_roots_is_none_either(indexed: Path, tmp_path: Path, served: Any) -> None:
+    client = served()
     other = tmp_path / "sounds" / "private.wav"
     shutil.move(indexed, other)
     indexed.symlink_to(other)
-    refused(page, client)
+    refused(client)
 
 
 @LINKS
-def test_a_folder_replaced_by_a_link_leads_nowhere(indexed: Path, tmp_path: Path, paged: Any) -> None:
+def test_a_folder_replaced_by_a_link_leads_nowhere(indexed: Path, tmp_path: Path, served: Any) -> None:
     """The file is the one that was indexed, even: what is asked is whether a link was followed."""
-    page, client = paged()
+    client = served()
     shutil.move(indexed.parent, tmp_path / "elsewhere")
     indexed.parent.symlink_to(tmp_path / "elsewhere")
-    refused(page, client)
+    refused(client)
 
 
 @LINKS
-def test_a_root_replaced_by_a_link_leads_nowhere(indexed: Path, tmp_path: Path, paged: Any) -> None:
-    page, client = paged()
+def test_a_root_replaced_by_a_link_leads_nowhere(indexed: Path, tmp_path: Path, served: Any) -> None:
+    client = served()
     shutil.move(tmp_path / "sounds", tmp_path / "elsewhere")
     (tmp_path / "sounds").symlink_to(tmp_path / "elsewhere")
-    refused(page, client)
+    refused(client)
 
 
-def test_what_was_shown_before_it_was_replaced_is_not_handed_out_after(indexed: Path, secret: Path, paged: Any) -> None:
-    """Tokens are given when a search has found something, and asked for whenever somebody likes; also what was cut before."""
-    page, client = paged()
-    (player,) = search.compute(page, EN, "own", "rain", None, 5, search.Filters()).players
-    assert client.get(f"/sounds/{player.token}").status_code == 200
-    size = indexed.stat().st_size
-    indexed.write_bytes(SECRET.encode().ljust(size, b"#"))
-    for route in (f"/sounds/{player.token}", f"/originals/{player.whole}"):
-        answer = client.get(route)
-        assert (answer.status_code, answer.text) == (404, TABLE["error.changed"][0])
+def test_what_was_found_before_it_was_replaced_is_not_handed_out_after(indexed: Path, served: Any) -> None:
+    """Of the same size, also where it was heard before."""
+    client = served()
+    (path,) = found(client)
+    assert heard(client, path).status_code == 200
+    indexed.write_bytes(SECRET.encode().ljust(indexed.stat().st_size, b"#"))
+    refused(client)
 
 
 @pytest.mark.parametrize(
     "what", ["elsewhere", "passwd", "dots", "changed", "time", "no sound", "relative", "nothing", "zero"]
 )
 def test_a_prepared_library_gives_nothing_away(
-    what: str, indexed: Path, secret: Path, tmp_path: Path, paged: Any
+    what: str, indexed: Path, secret: Path, tmp_path: Path, served: Any
 ) -> None:
     """A `library.sqlite` whose path is /etc/passwd had it handed out."""
     inside = tmp_path / "sounds" / "notes.txt"
@@ -243,45 +220,27 @@ def test_a_prepared_library_gives_nothing_away(
         "zero": {"path": str(tmp_path / "sounds") + "/\0/etc/passwd"},
     }
     prepared(tmp_path / "library", **facts[what])
-    page, client = paged()
+    client = served()
     if what == "zero":  # no path at all: the library is broken
-        with pytest.raises(LibraryError, match="the path of a file"):
-            search.compute(page, EN, "own", "rain", None, 5, search.Filters())
+        answer = client.post("/v1/search", json={"query": "rain"})
+        assert answer.status_code >= 400
+        assert str(tmp_path) not in answer.text
     elif what in ("relative", "nothing"):  # nothing is there, so it is left out
-        assert not search.compute(page, EN, "own", "rain", None, 5, search.Filters()).players
+        assert found(client) == []
     else:  # some need a look into the file, which is taken when it is asked for
-        refused(page, client, shown=what not in ("time", "no sound"))
+        refused(client)
+        for file in (private, another):
+            refused(client, file.read_bytes())
 
 
 @FIFOS
-def test_a_pipe_and_a_device_are_neither_waited_for_nor_read(indexed: Path, tmp_path: Path, paged: Any) -> None:
-    page, client = paged(tmp_path / "sounds", Path("/dev"))
+def test_a_pipe_and_a_device_are_neither_waited_for_nor_read(indexed: Path, tmp_path: Path, served: Any) -> None:
+    client = served(tmp_path / "sounds", Path("/dev"))
     indexed.unlink()
     os.mkfifo(indexed)
-    refused(page, client)
+    refused(client)
     prepared(tmp_path / "library", path="/dev/zero", size=0, mtime_ns=Path("/dev/zero").stat().st_mtime_ns)
-    refused(page, client)
-
-
-@LINKS
-def test_examples_and_uploads_are_copied_without_following_links(clap: CLAP, secret: Path, tmp_path: Path) -> None:
-    """Examples lie in the user's cache, where they were put once; what lies there now may be anything."""
-    desk = Desk(PageSettings(library=str(tmp_path / "library"), uploads=tmp_path / "uploads"), clap)
-    made = written(tmp_path / "cache" / "dog.wav")
-    assert Path(desk.example(made)).read_bytes() == made.read_bytes()
-    bad = tmp_path / "cache" / "cat.wav"
-    bad.symlink_to(secret)
-    with pytest.raises(SoundError):
-        desk.example(bad)
-    with pytest.raises(SoundError):
-        list(fill(desk, None, [str(bad)], [], "someone", Filling()))
-    (tmp_path / "uploads" / "dog.wav").symlink_to(secret)
-    last = list(fill(desk, None, [str(made)], [], "someone", Filling()))[-1]
-    assert last.report is not None
-    assert last.report.added == 1
-    assert [one.name for one in (tmp_path / "uploads").iterdir() if not one.is_symlink()] == ["dog_2.wav"]
-    assert secret.read_text() == SECRET
-    desk.close()
+    refused(client)
 
 
 def test_names_tell_nothing_of_where_the_folders_lie(tmp_path: Path) -> None:
@@ -294,7 +253,7 @@ def test_names_tell_nothing_of_where_the_folders_lie(tmp_path: Path) -> None:
     assert ServedFiles([one]).name_of(str(one / "x" / "1.wav")) == str(Path("x", "1.wav"))
 
 
-# -- below the page -------------------------------------------------------------------------------------
+# -- below the service -------------------------------------------------------------------------------------
 
 
 @pytest.fixture(params=["by folder", "compared"])
@@ -368,7 +327,6 @@ def test_a_file_of_a_library_is_read_by_no_other_way(tmp_path: Path, indexed: Pa
     assert list(version) == [str(indexed)]
     with named.open(str(indexed), version[str(indexed)]) as file:
         assert file.read() == indexed.read_bytes()
-    assert FileVersion.from_disk(indexed) == FileVersion(version[str(indexed)].size, version[str(indexed)].mtime_ns)
     library.close()
 
 

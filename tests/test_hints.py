@@ -17,8 +17,8 @@ from openclap.cli import show
 from openclap.cli.app import app
 from openclap.errors import HINTS, DetectorMismatch, Hint, LibraryError, MissingExtra, ModelNotHere, TrainingError
 from openclap.http import error_responses
+from openclap.page.error_messages import error_message
 from openclap.page.strings import LANGUAGES, TABLE
-from openclap.page.wording import sentence
 from openclap.train.settings import Settings
 
 ROOT = Path(openclap.__file__).parent
@@ -104,9 +104,9 @@ def test_the_page_says_it_in_both_languages_and_names_no_place() -> None:
     error = LibraryError(
         "/srv/x was made by another", Hint("use_model", name="mini-3"), Hint("reembed", place="/srv/x")
     )
-    english, chinese = (sentence(error, language) for _, language in LANGUAGES)
-    assert english.endswith("What can be done: load the model mini-3, or ask whoever runs this server to embed the library anew.")  # fmt: skip
-    assert chinese.endswith("可以这样做：加载模型 mini-3，或请服务器管理员重新计算音库。")
+    english, chinese = (error_message(error, language) for language in LANGUAGES)
+    assert english.endswith("What can be done: load the model mini-3, or upload the sounds again.")  # fmt: skip
+    assert chinese.endswith("可以这样做：加载模型 mini-3，或重新上传声音。")
     assert "/srv" not in english + chinese
 
 

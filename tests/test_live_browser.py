@@ -20,7 +20,6 @@ from browser_for_tests import browser, served_app
 from openclap import CLAP
 from openclap.cli.serve import make_site
 from openclap.confidence import reference_bank
-from openclap.page.settings import PageSettings
 from openclap.serve.settings import ServeSettings
 from openclap.synth import synthesise
 
@@ -47,7 +46,7 @@ def url() -> Iterator[str]:
     clap = CLAP.from_pretrained("mini", threads=1)
     reference_bank(clap)  # made now: the first watch would wait for it
     settings = ServeSettings()
-    site = make_site(settings, PageSettings(), clap=clap)
+    site = make_site(settings, clap=clap)
     with served_app(site, settings) as address:
         yield address + "/"
 

@@ -30,7 +30,6 @@ from openclap.example_store import (
     load_examples,
     save_examples,
 )
-from openclap.page.wording import sentence
 from openclap.teach import Taught, fit, refit, teach
 
 Ran = tuple[int, str, str]
@@ -226,9 +225,6 @@ def test_with_examples_the_command_is_offered(clap: CLAP, other: CLAP, sounds: P
     taught.save()
     with pytest.raises(DetectorMismatch, match=r"taught on first \(.*\), not on other \(.*\); give the model that made it, or teach it anew by the examples that were kept with openclap\.teach\.refit$") as caught:  # fmt: skip
         Detector.load("dog").check(other)
-    for language in ("en", "zh"):
-        assert ("by the examples that were kept" in sentence(caught.value, language)) == (language == "en")
-        assert "--" not in sentence(caught.value, language)
     assert plain(caught.value).plain.endswith("kept: openclap teach dog --refit --model MODEL")
     place = taught.save(tmp_path / "my dog.safetensors")
     with pytest.raises(DetectorMismatch) as caught:
@@ -241,9 +237,8 @@ def test_without_them_it_says_what_to_do(clap: CLAP, monkeypatch: pytest.MonkeyP
     moved = tuple(replace(one, fingerprint="4" * 16) if one.name == "mini" else one for one in presets.PRESETS)
     monkeypatch.setattr(presets, "PRESETS", moved)
     old = Detector("dog", None, np.ones(256, np.float32), 0.0, "mini", "86b7c91662cc86f7")
-    with pytest.raises(DetectorMismatch, match=r"was taught on mini-3 \(86b7c91662cc86f7\), not on first .*, and none of its examples were kept; go on with CLAP\.from_pretrained\('mini-3'\), or teach it") as caught:  # fmt: skip
+    with pytest.raises(DetectorMismatch, match=r"was taught on mini-3 \(86b7c91662cc86f7\), not on first .*, and none of its examples were kept; go on with CLAP\.from_pretrained\('mini-3'\), or teach it"):  # fmt: skip
         old.check(clap)
-    assert "mini-3" in sentence(caught.value, "zh")
     with pytest.raises(DetectorError, match="no examples of the detector 'dog' were kept"):
         refit(clap, old)
 

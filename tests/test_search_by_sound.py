@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +15,6 @@ from openclap import CLAP, Library
 from openclap.cli.app import app
 from openclap.confidence import DEFAULT_CURVES, reference_bank
 from openclap.config import CLAPConfig, ConfidenceCurves
-from openclap.page.search import _player
 from openclap.results import Hit
 from openclap.synth import synthesise
 
@@ -112,23 +110,6 @@ def test_the_threshold_of_sounds_is_its_own_in_every_door(mini: CLAP, sounds: Pa
     assert all(hit.unlikely == ((hit.confidence or 0) < 0.5) for hit in hits.search("rain", 3))
     mixed = hits.recommend([query, "rain"], k=2)
     assert len(mixed) == 2
-
-
-def test_the_page_says_what_the_search_says() -> None:
-    """It compared every confidence with the threshold of words."""
-
-    class Shown:
-        def show_indexed(self, *_: Any) -> str:
-            return ""
-
-        name_of = withhold_reason = show_indexed
-
-    class Page:
-        desk = type("Desk", (), {"shelf": Shown(), "served": Shown()})()
-
-    for unlikely in (True, False):
-        hit = Hit("/a.wav", 0.0, 1.0, 0.5, 0.5, unlikely=unlikely)
-        assert _player(Page(), hit, None).unlikely == unlikely  # type: ignore[arg-type]
 
 
 def test_json_says_what_is_unlikely() -> None:

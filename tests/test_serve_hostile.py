@@ -31,7 +31,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         tmp_path_factory.mktemp("hostile"),
         settings={"body_bytes": "1 MiB", "audio_seconds": 60, "items": 8, "results": 50},
     ) as server:
-        httpx.get(server.url + "/studio/", timeout=120)  # it is made when it is first asked for
         yield server
         assert httpx.post(server.url + "/v1/embeddings", json={"input": "still here"}).status_code == 200
         assert server.stop() == 0
@@ -253,64 +252,3 @@ def test_routes_that_are_none(server: Running) -> None:
     checked(server, httpx.post(server.url + "/v1/nothing", json={}), 404)
     counted = httpx.get(server.url + "/metrics").text
     assert "aaaa" not in counted
-
-
-# -- the page -----------------------------------------------------------------------------------------
-
-MARK = {"meta": {"_type": "gradio.FileData"}}
-
-
-def pressed(server: Running, elem_id: str, data: list[Any]) -> tuple[bool, str]:
-    """What gradio answers to a click that a program makes: whether it did it, and all it says."""
-    config = httpx.get(server.url + "/studio/config").json()
-    (part,) = (one["id"] for one in config["components"] if one["props"].get("elem_id") == elem_id)
-    number = next(one["id"] for one in config["dependencies"] if [part, "click"] in one["targets"])
-    event = {"data": data, "fn_index": number, "session_hash": "test"}
-    assert httpx.post(server.url + "/studio/gradio_api/queue/join", json=event).status_code == 200
-    with httpx.stream("GET", server.url + "/studio/gradio_api/queue/data?session_hash=test", timeout=60) as answer:
-        for line in answer.iter_lines():
-            told = json.loads(line.removeprefix("data:") or "{}")
-            if told.get("msg") == "process_completed":
-                return told["success"], json.dumps(told)
-    raise AssertionError("it ended without an answer")
-
-
-@pytest.mark.parametrize("place", ["/etc/passwd", "/proc/self/environ", "https://example.org/a.wav", "http://127.0.0.1/", "a\0b", 77.5])  # fmt: skip
-def test_the_page_opens_nothing_but_uploads(server: Running, place: Any) -> None:
-    """gradio would copy any file of the server that an event names, in a text as well, to where everybody can ask for it."""
-    (uploaded,) = httpx.post(server.url + "/studio/gradio_api/upload", files={"files": ("a.wav", GOOD)}).json()
-    own, other = {"path": uploaded, **MARK}, {"path": place, **MARK}
-    done, told = pressed(server, "match-go", ["en", own, "a dog barking"])
-    assert done, told
-    for data in (["en", other, "a dog"], ["en", own, other], ["en", own, [{"a": other}]], [other, own, "a dog"]):
-        done, told = pressed(server, "match-go", data)
-        assert not done
-        assert "uploads" not in told
-        assert str(place) not in told
-    assert not pressed(server, "library-go", ["en", None, [other], ""])[0]
-    with httpx.Client(base_url=server.url) as client:  # what is no upload, though it begins as one
-        climbed = {"path": f"{uploaded}/../../../../../../../../etc/passwd", **MARK}
-        assert not pressed(server, "match-go", ["en", climbed, "a dog"])[0]
-        assert client.get(f"/studio/gradio_api/file={uploaded}").content == GOOD
-
-
-def test_bodies_for_the_page_end(server: Running) -> None:
-    url = server.url + "/studio/gradio_api/queue/join"
-    kind = {"content-type": "application/json"}
-
-    def pieces() -> Iterator[bytes]:
-        for _ in range(64):
-            yield b" " * (1 << 16)
-
-    for content in (b" " * (2 << 20), pieces()):
-        try:
-            assert httpx.post(url, content=content, headers=kind).status_code == 413
-        except httpx.TransportError:  # closed while more was on its way
-            assert not isinstance(content, bytes)
-    with socket.create_connection(("127.0.0.1", server.port), 10) as client:
-        client.sendall(
-            b"POST /studio/gradio_api/upload HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=x\r\nContent-Length: 10737418240\r\n\r\n"
-        )
-        answer = http.client.HTTPResponse(client)
-        answer.begin()
-        assert answer.status == 413

@@ -14,19 +14,17 @@ from typing import Any
 
 import httpx
 import pytest
-from browser_for_tests import Visitor, browser
+from browser_for_tests import browser
 from proxy_for_tests import nginx
-from server_for_tests import Running, running, some_sounds
+from server_for_tests import Running, running
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 from websockets.typing import Origin
 
+from openclap.cli.serve import make_site
 from openclap.errors import UsageError
 from openclap.http.proxy import ProxyHeaders, TrustedProxies, check_prefix
 from openclap.http.request_log import RequestLog
-from openclap.http.settings import ServerSettings
-from openclap.page.server import make_app
-from openclap.page.settings import PageSettings
 from openclap.serve.settings import ServeSettings
 
 SITE = "https://front.example"
@@ -39,7 +37,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     with running(
         tmp_path_factory.mktemp("proxied"), "--proxy", "127.0.0.1", "--cors-origin", SITE, "--host-name", NAME
     ) as server:
-        httpx.get(server.url + "/studio/", timeout=120)  # it is made when it is first asked for
         yield server
         assert server.stop() == 0
         assert not any("traceback" in line for line in server.log)
@@ -71,26 +68,24 @@ def test_the_service_below_a_prefix(proxied: str, prefix: str) -> None:
         assert f"url: '{prefix}/openapi.json'" in docs
         described = client.get("/openapi.json").json()
         assert described["servers"] == [{"url": prefix}]
-        assert client.get("/studio/config").json()["root"] == f"{proxied}{prefix}/studio"
     with connect(f"{proxied}{prefix}/v1/watch".replace("http", "ws")) as socket:
         socket.send("{}")
         assert json.loads(socket.recv(timeout=30))["type"] == "error"
 
 
 @pytest.mark.parametrize("prefix", ["/clap", "/kept"])
-def test_the_page_below_a_prefix(proxied: str, prefix: str, tmp_path: Path) -> None:
-    (tmp_path / "a.wav").write_bytes(some_sounds(1)[0])
+def test_the_page_below_a_prefix(proxied: str, prefix: str) -> None:
     with browser() as chromium:
-        visitor = Visitor(chromium, f"{proxied}{prefix}/studio/")
+        tab = chromium.new_context().new_page()
+        asked: list[str] = []
         said: list[str] = []
-        visitor.tab.on("console", lambda message: said.append(message.text))
-        visitor.open(visitor.say("match.tab"))
-        visitor.give("match-sound", tmp_path / "a.wav")
-        visitor.write("match-texts", "rain")
-        visitor.press("match-go")
-        visitor.result("match-result")
+        tab.on("request", lambda request: asked.append(request.url))
+        tab.on("console", lambda message: said.append(message.text))
+        tab.goto(f"{proxied}{prefix}/")
+        tab.locator(".pill.ready").wait_for()
     assert [line for line in said if "Content Security Policy" in line or "404" in line] == []
-    assert [url for url in visitor.asked_for if not url.startswith((f"{proxied}{prefix}/", "data:", "blob:"))] == []
+    assert f"{proxied}{prefix}/v1/page" in asked
+    assert [url for url in asked if not url.startswith((f"{proxied}{prefix}/", "data:", "blob:"))] == []
 
 
 def test_who_asks_is_whom_the_proxy_names(server: Running, proxied: str) -> None:
@@ -208,14 +203,12 @@ def test_a_front_end_of_one_s_own(server: Running) -> None:
 # -- headers of every answer --------------------------------------------------------------------------
 
 
-def checked(headers: Any, path: str = "") -> None:
+def checked(headers: Any) -> None:
     policy = headers["Content-Security-Policy"]
-    in_frame = path.startswith("/studio/")  # which the page around it shows
-    whom = "'self'" if in_frame else "'none'"
-    assert f"frame-ancestors {whom}" in policy
+    assert "frame-ancestors 'none'" in policy
     assert "http" not in policy
     assert "*" not in policy
-    assert headers["X-Frame-Options"] == ("SAMEORIGIN" if in_frame else "DENY")
+    assert headers["X-Frame-Options"] == "DENY"
     assert headers["X-Content-Type-Options"] == "nosniff"
     assert headers["Referrer-Policy"] == "no-referrer"
 
@@ -224,15 +217,15 @@ def checked(headers: Any, path: str = "") -> None:
     ("method", "path", "status"),
     [
         ("GET", "/", 200), ("GET", "/health", 200), ("GET", "/docs", 200), ("GET", "/redoc", 200), ("GET", "/docs-static/favicon.png", 200),
-        ("GET", "/v1/none", 404), ("GET", "/none", 404), ("DELETE", "/health", 405), ("POST", "/v1/match", 400), ("GET", "/studio/theme.css", 200),
-        ("GET", "/studio/config", 200), ("GET", "/studio/sounds/none", 404), ("TRACE", "/", 405), ("POST", "/studio/gradio_api/upload", 400),
+        ("GET", "/v1/none", 404), ("GET", "/none", 404), ("DELETE", "/health", 405), ("POST", "/v1/match", 400), ("GET", "/app.js", 200),
+        ("TRACE", "/", 405),
     ],
 )  # fmt: skip
 def test_every_answer_says_who_may_frame_it(server: Running, method: str, path: str, status: int) -> None:
     """The page could be shown in a frame of any site, under what that site liked to draw."""
     told = httpx.request(method, server.url + path)
     assert told.status_code == status
-    checked(told.headers, path)
+    checked(told.headers)
 
 
 def test_what_is_no_request_is_told_so_too(server: Running) -> None:
@@ -263,24 +256,17 @@ def test_handshakes_that_are_refused(server: Running) -> None:
     checked(httpx.get(server.url + "/v1/watch", headers=headers).headers)
 
 
-def test_the_page_s_own_server_does_so_too() -> None:
-    app: Any = make_app(PageSettings(), ServerSettings(root_path="/clap", frames=(SITE,)))
+def test_a_site_that_is_named_may_frame_it() -> None:
+    app: Any = make_site(ServeSettings(frames=(SITE,)))
 
-    async def ask(path: str, **headers: str) -> httpx.Response:
+    async def ask() -> httpx.Headers:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
-            return await client.get(path, headers=headers)
+            return (await client.get("/")).headers
 
-    told = asyncio.run(ask("/"))
-    assert told.status_code == 200
-    assert f"frame-ancestors {SITE}" in told.headers["Content-Security-Policy"]
-    assert (
-        "X-Frame-Options" not in told.headers
-    )  # browsers that know frame-ancestors do not look at it; others would refuse
-    assert asyncio.run(ask("/config")).json()["root"] == "http://localhost/clap"
-    for told in (asyncio.run(ask("/sounds/none")), asyncio.run(ask("/", host="evil.example"))):
-        assert told.status_code in (403, 404)
-        assert told.headers["X-Content-Type-Options"] == "nosniff"
-        assert "frame-ancestors" in told.headers["Content-Security-Policy"]
+    told = asyncio.run(ask())
+    assert f"frame-ancestors {SITE}" in told["Content-Security-Policy"]
+    assert "X-Frame-Options" not in told  # browsers that know frame-ancestors do not look at it; others would refuse
+    assert told["X-Content-Type-Options"] == "nosniff"
 
 
 def test_whoever_leaves_is_no_error_of_an_application(caplog: pytest.LogCaptureFixture) -> None:

@@ -13,7 +13,6 @@ from typer.testing import CliRunner
 from openclap.cli import app as cli
 from openclap.errors import OpenClapError, UsageError
 from openclap.http.settings import ServerSettings
-from openclap.page.settings import PageSettings
 from openclap.serve.settings import ServeSettings
 
 DOCS = Path(__file__).parents[1] / "docs" / "service.md"
@@ -21,24 +20,18 @@ KEY = "a-key-that-is-long-enough"
 
 
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[ServeSettings, PageSettings | None]]:
-    """A verb with a file and options → what the server, and the page, would be started with."""
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[ServeSettings, bool]]:
+    """A verb with a file and options → what the server would be started with, and whether with the page."""
     monkeypatch.setenv("OPENCLAP_LIBRARY", str(tmp_path / "of-the-environment"))
     monkeypatch.delenv("OPENCLAP_KEYS", raising=False)
 
-    def started(text: str, *options: str, verb: str = "serve") -> tuple[ServeSettings, PageSettings | None]:
-        pages: list[PageSettings | None] = []
-        made: list[ServeSettings] = []
-
-        def make(settings: ServeSettings, page: Any = None, **options: Any) -> Any:
-            made.append(settings)
-            if page is not None:
-                page.mount(None, None)
-
+    def started(text: str, *options: str, verb: str = "serve") -> tuple[ServeSettings, bool]:
+        made: list[tuple[ServeSettings, bool]] = []
         monkeypatch.setattr("openclap.http.server.run_server", lambda make_app, settings, **_: make_app())
-        monkeypatch.setattr("openclap.serve.app.create_app", make)
-        monkeypatch.setattr("openclap.serve.site.create_site", make)
-        monkeypatch.setattr("openclap.page.blocks.mount_page", lambda app, settings, clap: pages.append(settings))
+        monkeypatch.setattr("openclap.serve.app.create_app", lambda settings: made.append((settings, False)))
+        monkeypatch.setattr(
+            "openclap.serve.site.create_site", lambda settings, static, **_: made.append((settings, True))
+        )
         monkeypatch.setattr("openclap.http.loading.end_loading", lambda: None)
         file = tmp_path / "settings.yaml"
         file.write_text(text, encoding="utf-8")
@@ -46,7 +39,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[
         if done.exception is not None:
             assert isinstance(done.exception, OpenClapError), done.output
             raise done.exception
-        return made[0], pages[0] if pages else None
+        return made[0]
 
     return started
 
@@ -54,15 +47,26 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[
 def test_a_file_of_settings(run: Callable[..., Any], tmp_path: Path) -> None:
     settings, page = run(
         f"queue: 4\nbody_bytes: 64 MiB\nnames: sounds.example\nkeys: [{KEY}]\nhost: 0.0.0.0\nroots: {tmp_path}\n"
-        "patience_seconds: 0\npage:\n  upload_bytes: 1 MiB\n  watches: 2\n"
+        "patience_seconds: 0\nmodels: laion/clap-htsat-fused\n"
     )
     assert (settings.queue, settings.body_bytes, settings.names) == (4, 64 << 20, ("sounds.example",))
     assert (settings.keys, settings.host, settings.port, settings.patience_seconds) == ((KEY,), "0.0.0.0", 8000, 0)
     assert settings.library == str(tmp_path / "of-the-environment")
     assert settings.roots[0] == tmp_path  # and what is uploaded
-    assert (page.upload_bytes, page.watches, page.roots, page.detectors) == (1 << 20, 2, (tmp_path,), False)
-    assert page.library == settings.library
-    assert "mini" in page.models
+    assert page
+    assert {"mini", "laion/clap-htsat-fused"} <= set(settings.models)
+
+
+def test_the_table_that_the_page_had_says_what_became_of_it(
+    run: Callable[..., Any], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A service that was set up with it starts as before."""
+    told: list[str] = []
+    monkeypatch.setattr("openclap.cli.serve.err.print", lambda text: told.append(str(text)))
+    settings, page = run("page:\n  upload_bytes: 1 MiB\n  watches: 2\n  models: [laion/clap-htsat-fused]\n")
+    assert page
+    assert "laion/clap-htsat-fused" in settings.models
+    assert told == ["page: upload_bytes, watches: no longer a setting; the page has the limits of the service"]
 
 
 def test_options_go_before_the_file(run: Callable[..., Any], tmp_path: Path) -> None:
@@ -70,17 +74,20 @@ def test_options_go_before_the_file(run: Callable[..., Any], tmp_path: Path) -> 
     settings, page = run(text, "--port", "8000", "--library", "here", "--no-page", "--alias", "a", "--alias", "b")
     assert (settings.port, settings.queue, settings.host) == (8000, 4, "127.0.0.2")
     assert (settings.library, settings.model, settings.aliases) == ("here", "mini-3", ("a", "b"))
-    assert page is None
-    assert run("page: false")[1] is None
-    assert run("page: false", "--page")[1].watches == 8
-    assert run("page: {watches: 2}", "--page", "--models", "one")[1].watches == 2
+    assert not page
+    assert not run("page: false")[1]
+    assert run("page: false", "--page")[1]
+    settings, page = run("page: {models: laion/clap-htsat-fused}", "--page", "--models", "laion/clap-htsat-unfused")
+    assert page
+    assert {"laion/clap-htsat-fused", "laion/clap-htsat-unfused"} <= set(settings.models)
 
 
 def test_the_page_of_its_owner_may_do_more(run: Callable[..., Any]) -> None:
     settings, page = run("host: 0.0.0.0\nport: 1\nroots: []\n", verb="ui")
     assert (settings.host, settings.port) == ("127.0.0.1", 0)
-    assert page.roots == (Path.cwd(),)
-    assert (page.models, page.detectors) == (None, True)
+    assert page
+    assert settings.roots[0] == Path.cwd()
+    assert (settings.models, settings.manage) == (None, True)
 
 
 @pytest.mark.parametrize(
@@ -93,9 +100,7 @@ def test_the_page_of_its_owner_may_do_more(run: Callable[..., Any]) -> None:
         ("port: 70000", "the setting port is 70000; it must be less than or equal to 65535"),
         ("names: [a, [b]]", "the setting names.1 is "),
         ("keys: short", "fewer than 16 characters"),
-        ("page:\n  many: 2", "there is no setting 'many'; there are audio_seconds, detectors"),
-        ("page:\n  watches: -1", "the setting watches is -1; it must be greater than 0"),
-        ("page: 1", "the setting page is 1; give a table of the page's settings, or false"),
+        ("page: 1", "the setting page is 1; give true or false"),
         ("- a list", "holds no settings; write one a line"),
         ("a: [", "cannot be read (while parsing"),
     ],
@@ -135,14 +140,12 @@ def test_settings_do_not_change() -> None:
 def test_every_setting_is_documented() -> None:
     """docs/service.md has a row for each, and none for what there is not."""
     told = DOCS.read_text(encoding="utf-8").partition("## Limits")[2].partition("\n## ")[0]
-    service, page = told.partition("| of the `page` |")[::2]
-    for part, settings in ((service, ServeSettings), (page, PageSettings)):
-        first = [row.split("|")[1] for row in part.splitlines() if row.startswith("| `")]
-        assert {name for cell in first for name in re.findall(r"`(\w+)`", cell)} == set(settings.model_fields)
+    first = [row.split("|")[1] for row in told.splitlines() if row.startswith("| `")]
+    named = {name for cell in first for name in re.findall(r"`(\w+)`", cell)}
+    assert named - {"page"} == set(ServeSettings.model_fields)
 
 
 def test_the_table_s_numbers_are_the_defaults() -> None:
     told = DOCS.read_text(encoding="utf-8")
     for name, default in re.findall(r"^\| `(\w+)` \| (\d+)(?: \|)", told, re.MULTILINE):
-        own = {cls.model_fields[name].default for cls in (ServeSettings, PageSettings) if name in cls.model_fields}
-        assert int(default) in own, name
+        assert int(default) == ServeSettings.model_fields[name].default, name

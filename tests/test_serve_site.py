@@ -1,26 +1,29 @@
-"""The service with its page: what is answered before the model is there, another model, and the studio below it."""
+"""The service with its page: what is answered before the model is there, and another model."""
 
 from __future__ import annotations
 
 import asyncio
+import json
+import signal
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable
+import urllib.request
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from fastapi import FastAPI, Request
+from fastapi import FastAPI
 
 from openclap import CLAP
-from openclap.errors import ModelError, UnknownModel
+from openclap.errors import UnknownModel
 from openclap.serve import site
 from openclap.serve.engine import Engine
 from openclap.serve.settings import ServeSettings
-from openclap.serve.site import WebPage, create_site
+from openclap.serve.site import create_site
 
 INDEX = '<!doctype html><script type="module" src="app.js"></script>'
 
@@ -40,31 +43,6 @@ def static(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "notes.py").write_text("secret = 1")
     (folder.parent / "secret.js").write_text("secret")
     return folder
-
-
-class Desk:
-    """What a studio is told of models."""
-
-    def __init__(self) -> None:
-        self.used: list[str] = []
-        self.load_elsewhere: Callable[[str], CLAP] | None = None
-
-    def use(self, clap: CLAP, name: str) -> None:
-        self.used.append(name)
-
-
-def studio(desk: Desk, made: list[int] | None = None) -> Callable[[FastAPI, CLAP], Desk]:
-    def mount(app: FastAPI, clap: CLAP) -> Desk:
-        if made is not None:
-            made.append(threading.get_ident())
-
-        @app.get("/")
-        async def root(request: Request) -> dict[str, str]:
-            return {"base": str(request.base_url), "place": request.query_params.get("place", "")}
-
-        return desk
-
-    return mount
 
 
 @asynccontextmanager
@@ -88,8 +66,7 @@ def test_the_front_end_is_answered_before_the_model_is_there(
         return load(*args, **{**options, "clap": clap})
 
     monkeypatch.setattr(site, "Engine", slow)
-    made: list[int] = []
-    app = create_site(ServeSettings(), WebPage(static, studio(Desk(), made)))
+    app = create_site(ServeSettings(), static)
 
     async def ask() -> None:
         async with asking(app) as client:
@@ -105,13 +82,12 @@ def test_the_front_end_is_answered_before_the_model_is_there(
             assert (await waiting).status_code == 200
             assert (await client.get("/v1/page")).json()["model"] == {"name": "mini", "state": "ready"}
             assert (await client.get("/ready")).status_code == 200
-            assert made == []  # the studio was asked for by nobody
 
     asyncio.run(ask())
 
 
 def test_static_files(clap: CLAP, static: Path) -> None:
-    app = create_site(ServeSettings(root_path="/clap"), WebPage(static, studio(Desk())), clap=clap)
+    app = create_site(ServeSettings(root_path="/clap"), static, clap=clap)
 
     async def ask() -> None:
         async with asking(app) as client:
@@ -141,27 +117,9 @@ def test_static_files(clap: CLAP, static: Path) -> None:
     asyncio.run(ask())
 
 
-def test_the_studio_lies_below_and_is_framed_by_its_own_page_alone(clap: CLAP, static: Path) -> None:
-    made: list[int] = []
-    app = create_site(ServeSettings(root_path="/clap"), WebPage(static, studio(Desk(), made)), clap=clap)
-
-    async def ask() -> None:
-        async with asking(app) as client:
-            assert (await client.get("/clap/studio?lang=zh")).headers["location"] == "studio/?lang=zh"
-            both = await asyncio.gather(*(client.get("/clap/studio/?place=live") for _ in range(2)))
-            for answer in both:
-                assert answer.json() == {"base": "http://localhost/clap/studio/", "place": "live"}
-                assert "frame-ancestors 'self'" in answer.headers["content-security-policy"]
-                assert answer.headers["x-frame-options"] == "SAMEORIGIN"
-            assert len(made) == 1
-            assert made[0] != threading.get_ident()  # the event loop did not wait
-
-    asyncio.run(ask())
-
-
 def test_another_model_takes_the_place_of_the_first(clap: CLAP, static: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The first one answers until the other is there, and what cannot be loaded changes nothing."""
-    go_on, desk = threading.Event(), Desk()
+    go_on = threading.Event()
     closed: list[str] = []
 
     def load(settings: ServeSettings, **options: Any) -> Any:
@@ -180,14 +138,13 @@ def test_another_model_takes_the_place_of_the_first(clap: CLAP, static: Path, mo
         return made
 
     monkeypatch.setattr(site, "Engine", load)
-    page = WebPage(static, studio(desk), models=("mini-3", "broken"))
-    app = create_site(ServeSettings(manage=True, aliases=("*",)), page, clap=clap)
+    settings = ServeSettings(manage=True, models=("mini-3", "broken"), aliases=("*",))
+    app = create_site(settings, static, clap=clap)
 
     async def ask() -> None:
         async with asking(app) as client:
             told = (await client.get("/v1/page")).json()
             assert told["models"] == ["mini", "mini-3", "broken"]
-            assert (await client.get("/studio/")).status_code == 200
             for wrong, status in (("broken", 400), ("laion/clap-htsat-fused", 403), ("/etc/passwd", 403), ("", 400)):
                 assert (await client.post("/v1/page/model", json={"name": wrong})).status_code == status
             loading = asyncio.create_task(client.post("/v1/page/model", json={"name": "mini-3"}))
@@ -203,19 +160,13 @@ def test_another_model_takes_the_place_of_the_first(clap: CLAP, static: Path, mo
             while not closed:
                 await asyncio.sleep(0.01)
             assert closed == ["mini"]
-            assert desk.load_elsewhere is not None  # a choice in the studio is a choice for all of the page
-            assert await asyncio.to_thread(desk.load_elsewhere, "mini") is clap
-            assert (await client.get("/v1/page")).json()["model"] == {"name": "mini", "state": "ready"}
-            with pytest.raises(ModelError, match="'broken' is not a model"):
-                await asyncio.to_thread(desk.load_elsewhere, "broken")
-        assert closed == ["mini", "mini-3", "mini"]
+        assert closed == ["mini", "mini-3"]
 
     asyncio.run(ask())
-    assert desk.used[-2:] == ["mini-3", "mini"]
 
 
 def test_strangers_load_no_model(clap: CLAP, static: Path) -> None:
-    app = create_site(ServeSettings(), WebPage(static, studio(Desk()), models=("mini-3",)), clap=clap)
+    app = create_site(ServeSettings(models=("mini-3",)), static, clap=clap)
 
     async def ask() -> None:
         async with asking(app) as client:
@@ -231,7 +182,7 @@ def test_a_model_that_cannot_be_loaded_is_told_to_who_needs_it(static: Path, mon
         raise UnknownModel("'mini' is not a model")
 
     monkeypatch.setattr(site, "Engine", load)
-    app = create_site(ServeSettings(), WebPage(static, studio(Desk())))
+    app = create_site(ServeSettings(), static)
 
     async def ask() -> None:
         async with asking(app) as client:
@@ -239,14 +190,28 @@ def test_a_model_that_cannot_be_loaded_is_told_to_who_needs_it(static: Path, mon
             assert (answer.status_code, answer.json()["error"]["code"]) == (503, "no_model")
             told = (await client.get("/v1/page")).json()["model"]
             assert (told["state"], told["error"]) == ("none", "'mini' is not a model")
-            assert (await client.get("/studio/")).status_code == 503
             assert (await client.get("/")).status_code == 200
 
     asyncio.run(ask())
 
 
-def test_the_page_is_made_without_gradio() -> None:
-    """Importing it takes longer than all else together."""
-    code = "import sys; import openclap.cli.serve, openclap.serve.site, openclap.page.settings; print('gradio' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "False"
+def test_the_page_needs_no_gradio() -> None:
+    """Importing it takes longer than all else together, and the page is no longer made of it."""
+    code = "import sys; sys.modules['gradio'] = None; import openclap.cli.serve, openclap.serve.site"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_openclap_ui_serves_this_machine_until_it_is_stopped(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "openclap", "ui", "--no-browser", "--json", "--root", str(tmp_path), "--library", str(tmp_path / "library")]  # fmt: skip
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None
+        line = running.stdout.readline()
+        assert line, running.stderr.read() if running.stderr else ""
+        url = json.loads(line)["url"]
+        assert url.startswith("http://127.0.0.1:")
+        with urllib.request.urlopen(url, timeout=60) as answer:
+            assert answer.status == 200
+        running.send_signal(signal.SIGINT)
+        _, told = running.communicate(timeout=60)
+    assert running.returncode == 0, told
+    assert "Traceback" not in told

@@ -6,27 +6,17 @@ import asyncio
 import re
 import subprocess
 import sys
-import threading
-import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from browser_for_tests import browser
 from server_for_tests import Running, running
-from test_serve_hostile import pressed
 
 from openclap import CLAP
 from openclap.errors import UsageError
 from openclap.http.hosts import is_loopback, is_own_name, is_own_site
-from openclap.http.settings import ServerSettings
-from openclap.page.desk import Desk
-from openclap.page.filling import keep
-from openclap.page.server import make_app
-from openclap.page.settings import PageSettings
-from openclap.page.strings import Told
 from openclap.serve.app import create_app
 from openclap.serve.settings import ServeSettings
 
@@ -36,7 +26,6 @@ KEY = "a-key-that-is-long-enough"
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     with running(tmp_path_factory.mktemp("strangers"), "--models", "someone/some-clap") as server:
-        httpx.get(server.url + "/studio/", timeout=120)  # it is made when it is first asked for
         yield server
 
 
@@ -157,85 +146,23 @@ def test_names_at_the_door(settings: ServeSettings, right: list[str], wrong: lis
             ServeSettings(names=(name,))
 
 
-# -- the page -----------------------------------------------------------------------------------------
+# -- a model that is loading --------------------------------------------------------------------------
 
 
-def test_nothing_is_fetched_on_a_visitor_s_word(server: Running) -> None:
-    """Whoever came to the page of `serve` could have any model of the Hub downloaded to the server."""
-    for name in ("laion/clap-htsat-unfused", "someone/else", str(server.folder), "../mini"):
-        done, told = pressed(server, "model-load", ["en", name])
-        assert not done
-        assert "not allowed" in told or "may not be loaded" in told or "not in the list" in told, told
-    assert pressed(server, "model-load", ["en", "mini"])[0]
-    _, told = pressed(server, "model-load", ["en", "someone/some-clap"])  # allowed, but there is no network here
-    assert "may not be loaded" not in told
-    assert "cannot be downloaded" in told or "no model called" in told
-
-
-def test_the_page_alone_answers_to_its_own_pages_alone(tmp_path: Path) -> None:
-    page: Any = make_app(PageSettings(), ServerSettings())
-
-    async def ask(headers: dict[str, str]) -> int:
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(page), base_url="http://localhost") as client:
-            return (await client.get("/sounds/none", headers=headers)).status_code
-
-    for headers in ({"Host": "evil.example"}, {"Origin": "https://evil.example"}, {"Origin": "null"}):
-        assert asyncio.run(ask(headers)) == 403
-    for headers in ({}, {"Host": "127.0.0.1:7860", "Origin": "http://127.0.0.1:7860"}):
-        assert asyncio.run(ask(headers)) == 404
-
-
-def test_all_visitors_together_are_bounded(tmp_path: Path) -> None:
-    """Each had the whole room for itself, so the disk was bounded by nobody."""
-    desk = Desk(PageSettings(kept_bytes=1000))
-    sounds = [tmp_path / f"{name}.wav" for name in "ab"]
-    for sound in sounds:
-        sound.write_bytes(bytes(600))
-    assert len(keep(desk, [str(sounds[0])], "one")) == 1
-    with pytest.raises(Told, match="no room"):
-        keep(desk, [str(sounds[1])], "two")
-    desk.forget("one")
-    assert len(keep(desk, [str(sounds[1])], "two")) == 1
-    desk.close()
-
-
-def test_a_model_that_loads_for_ever_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    """SIGTERM during a download waited for its end."""
-    begun, never = threading.Event(), threading.Event()
-
-    def load(*_: object, **__: object) -> CLAP:
-        begun.set()
-        never.wait(60)
-        raise AssertionError("nobody waits for it")
-
-    monkeypatch.setattr(CLAP, "from_pretrained", load)
-    desk = Desk(PageSettings())
-    loading = desk.load("mini")
-    assert begun.wait(10)
-    start = time.monotonic()
-    desk.close()
-    assert time.monotonic() - start < 30
-    assert "going down" in str(loading.exception())
-    never.set()
-
-
-def test_a_program_ends_while_a_model_is_loading(tmp_path: Path) -> None:
+def test_a_program_ends_while_a_model_is_loading() -> None:
     """The Hub's threads are waited for by Python itself."""
     program = """
-import concurrent.futures, threading, time
-from openclap import CLAP
-from openclap.page.desk import Desk, end_loading
-from openclap.page.settings import PageSettings
-from openclap.page.strings import Told
+import asyncio, concurrent.futures, threading, time
+from openclap.http.loading import end_loading, in_a_thread
 begun = threading.Event()
-def load(*_, **__):
+def load():
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         pool.submit(lambda: (begun.set(), time.sleep(200))).result()
-CLAP.from_pretrained = load
-desk = Desk(PageSettings())
-desk.load("mini")
-begun.wait()
-desk.close()
+async def main():
+    loading = asyncio.ensure_future(in_a_thread(load))
+    await asyncio.to_thread(begun.wait)
+    loading.cancel()
+asyncio.run(main())
 print("closed")
 end_loading()
 """

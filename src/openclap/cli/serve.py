@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from contextlib import suppress
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from openclap.clap import CLAP
-    from openclap.page.settings import PageSettings
     from openclap.serve.settings import ServeSettings
 
 __all__ = ["VERBS", "make_site"]
@@ -194,10 +192,6 @@ def _run(
         from openclap.http.server import run_server
         from openclap.serve.app import create_app
         from openclap.serve.settings import ServeSettings, read_keys
-
-        settings_of_page = _page_settings(given, is_own=own is not None)
-        if settings_of_page is not None and not find_spec("gradio"):
-            raise ModuleNotFoundError(name="gradio")
     except ImportError as error:
         raise MissingExtra(
             f"it needs {error.name}, which is not installed; install openclap's extra 'serve' (docs/install.md)"
@@ -206,34 +200,20 @@ def _run(
     roots = (*_as_list(given.pop("roots", ())), _uploads_folder())
     keys = (*_as_list(given.pop("keys", ())), *read_keys(keys_file))
     given.setdefault("uploads", _uploads_folder())
+    has_page = _take_page(given, is_own=own is not None)
     settings = ServeSettings(**given, roots=roots if len(roots) > 1 else (), keys=keys)
-    if settings_of_page is None:
+    if not has_page:
         run_server(lambda: create_app(settings), settings, listening=tell)
         return
-    make = lambda: make_site(settings, settings_of_page, ahead=True, wait=own is None)
-    run_server(make, settings, listening=tell, quiet=own is not None)
+    run_server(lambda: make_site(settings, wait=own is None), settings, listening=tell, quiet=own is not None)
     end_loading()
 
 
-def make_site(settings: ServeSettings, page: PageSettings, *, clap: CLAP | None = None, **options: Any) -> FastAPI:
-    """The service with its page: the built front end, and below it what gradio makes, which is imported when needed.
+def make_site(settings: ServeSettings, *, clap: CLAP | None = None, wait: bool = False) -> FastAPI:
+    """The service with its page; the parameters are those of `openclap.serve.site.create_site`."""
+    from openclap.serve.site import create_site
 
-    Parameters
-    ----------
-    clap
-        A model that is loaded already.
-    **options
-        `ahead` of `openclap.serve.site.WebPage`, `wait` of `openclap.serve.site.create_site`.
-    """
-    from openclap.serve.site import WebPage, create_site
-
-    def mount(app: FastAPI, clap: CLAP) -> Any:
-        from openclap.page.blocks import mount_page
-
-        return mount_page(app, page, clap=clap)
-
-    ahead = options.pop("ahead", False)
-    return create_site(settings, WebPage(STATIC, mount, page.models, ahead), clap=clap, **options)
+    return create_site(settings, STATIC, clap=clap, wait=wait)
 
 
 def _read_settings(config: Path | None) -> dict[str, Any]:
@@ -267,24 +247,17 @@ def _given_options(context: typer.Context) -> dict[str, Any]:
     }
 
 
-def _page_settings(given: dict[str, Any], *, is_own: bool) -> PageSettings | None:
-    """Take the settings of the page out of those that were given; None where no page is wanted."""
-    page, models = given.pop("page", True), given.pop("models", None)
-    if page is False:
-        return None
+def _take_page(given: dict[str, Any], *, is_own: bool) -> bool:
+    """Take what concerns the page out of the settings that were given → whether there is one; its models are the service's."""
+    page, models = given.pop("page", True), _as_list(given.pop("models", None))
     if not isinstance(page, dict | bool | None):
-        raise UsageError(f"the setting page is {page!r}; give a table of the page's settings, or false")
-    from openclap.page.settings import PageSettings
-
-    shared: dict[str, Any] = {name: given[name] for name in ("model", "device", "threads", "library") if name in given}
-    page = page if isinstance(page, dict) else {}
-    if not is_own:
-        shared["models"] = _loadable_models(
-            given.get("model", "mini"), [*_as_list(page.pop("models", ())), *_as_list(models)]
-        )
-    return PageSettings(
-        **{"uploads": _uploads_folder(), "roots": given.get("roots", ()), "detectors": is_own, **shared, **page}
-    )
+        raise UsageError(f"the setting page is {page!r}; give true or false")
+    if isinstance(page, dict):  # the table of settings that it had before
+        models += _as_list(page.pop("models", None))
+        if page:
+            err.print(plain(f"page: {', '.join(sorted(map(str, page)))}: no longer a setting; the page has the limits of the service"))  # fmt: skip
+    given["models"] = None if is_own else _loadable_models(given.get("model", "mini"), models)
+    return page is not False
 
 
 def _as_list(value: Any) -> list[Any]:

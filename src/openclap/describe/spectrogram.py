@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 
@@ -13,10 +15,13 @@ from openclap.audio.mel import mel_blocks
 from openclap.config import FrontEnd
 from openclap.results import Span
 
-__all__ = ["FRONT", "Pooling", "assign_rows", "label_seconds", "spectrogram"]
+__all__ = ["FRONT", "Pooling", "assign_rows", "label_seconds", "spectrogram", "spectrogram_png"]
 
 FRONT = FrontEnd(sampling_rate=22_050, n_fft=2048, hop=512, mel_bins=96, f_min=50.0, f_max=10_000.0)
 COLUMNS = 1600
+RANGE = 60.0  # dB below the loudest that a PNG shows
+# its colours, from quiet to loud
+RAMP = np.array([(10, 10, 20), (53, 17, 94), (122, 28, 109), (190, 54, 84), (239, 105, 37), (252, 180, 40), (252, 255, 200)])  # fmt: skip
 ROWS = 14  # rows of labels; with more labels, those heard for the shortest time share the last row
 
 
@@ -82,3 +87,17 @@ def label_seconds(spans: Sequence[Span]) -> dict[str, float]:
         if span.label:
             total[span.label] = total.get(span.label, 0.0) + span.end - span.start
     return total
+
+
+def spectrogram_png(decibels: npt.NDArray[np.float32], loudest: float | None = None) -> bytes:
+    """Levels in dB (height, width) as a PNG, the first row on top; `loudest` is shown brightest, else the greatest of them."""
+    top = float(decibels.max()) if loudest is None else loudest
+    level = np.round(255 * np.clip((decibels - top + RANGE) / RANGE, 0, 1)).astype(np.uint8)
+    height, width = level.shape
+    at = np.arange(256) * (len(RAMP) - 1) / 255
+    colours = np.stack([np.interp(at, np.arange(len(RAMP)), RAMP[:, i]) for i in range(3)], axis=-1)
+    lines = np.concatenate([np.zeros((height, 1), np.uint8), level], axis=1)  # each begins with its filter: none
+    head = struct.pack(">IIBBBBB", width, height, 8, 3, 0, 0, 0)
+    parts = (b"IHDR", head), (b"PLTE", colours.astype(np.uint8).tobytes()), (b"IDAT", zlib.compress(lines.tobytes(), 6)), (b"IEND", b"")  # fmt: skip
+    chunks = [struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in parts]  # fmt: skip
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)

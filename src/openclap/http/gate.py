@@ -44,15 +44,14 @@ class Gate:
     def _refusal(self, scope: Scope) -> RequestRefused | None:
         headers = Headers(scope=scope)
         host, names, bound = headers.get("host", ""), self._settings.names, self._settings.host
-        named = bool(names or not self._keys) and not self._settings.public
+        named = bool(names or not self._keys)
         if named and not is_own_name(host, bound=bound, names=names):
             # a page of the web whose name was made to mean this machine
             only = "localhost" if is_loopback(bound) and not names else "its own address and names"
             return RequestRefused(
                 f"this server answers to {only} alone; whoever runs it adds its other names", 403, "wrong_host"
             )
-        origin = None if self._settings.public else headers.get("origin")
-        if not is_own_site(origin, host, names=names, sites=self._settings.origins):
+        if not is_own_site(headers.get("origin"), host, names=names, sites=self._settings.origins):
             return RequestRefused("pages of other sites may not use this server", 403, "wrong_origin")
         if self._keys and route_path(scope) not in OPEN and not self._is_key(headers.get("authorization", "")):
             return RequestRefused("a key is needed: send  Authorization: Bearer KEY", 401, "invalid_api_key")

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 
 from starlette.responses import PlainTextResponse
 
-__all__ = ["REFUSED", "STRICT", "SecurityHeaders", "page_csp"]
+__all__ = ["REFUSED", "STRICT", "SecurityHeaders"]
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Message: TypeAlias = MutableMapping[str, Any]
@@ -41,7 +41,7 @@ PAGE = (
 )
 
 
-def page_csp(frames: Sequence[str] = ()) -> bytes:
+def _page_csp(frames: Sequence[str] = ()) -> bytes:
     """Make the policy of a page that nobody, or only these sites, may frame."""
     return PAGE.format(" ".join(frames) or "'none'").encode("latin-1")
 
@@ -58,7 +58,7 @@ class SecurityHeaders:
     def __init__(self, app: App, *, frames: Sequence[str] = ()) -> None:
         self._app = app
         self._frames = bool(frames)
-        self._page = page_csp(frames)
+        self._page = _page_csp(frames)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request or handshake, with complete headers."""

@@ -1,4 +1,4 @@
-"""Where a server listens and who may use it: the settings that the service and the page share.
+"""Where a server listens and who may use it: the settings of every server.
 
 The defaults are safe on a laptop: only this machine is answered, and memory is bounded.
 """
@@ -87,9 +87,6 @@ class ServerSettings(SettingsModel):
         Bearer keys, any of which opens the server; without one it is open to everybody who can reach it.
     insecure
         Listen on an address that others reach although there is no key.
-    public
-        Answer everybody, under any name and for the pages of any site: for a page that has nothing but what its
-        visitors bring.
     names
         Names of the server ("sounds.example"), beside localhost and addresses, that the Host header may have where no
         key is needed. With names and keys, a request needs both a right name and a key.
@@ -114,7 +111,6 @@ class ServerSettings(SettingsModel):
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
     keys: Annotated[Many, Field(repr=False)] = ()
     insecure: bool = False
-    public: bool = False
     names: Many = ()
     origins: Many = ()
     frames: Many = ()
@@ -148,7 +144,7 @@ class ServerSettings(SettingsModel):
                 raise UsageError(f"{site!r} is no site; give one as https://example.org, without a path")
         check_prefix(self.root_path)
         TrustedProxies(self.proxies)
-        if not (self.keys or self.insecure or self.public or is_loopback(self.host)):
+        if not (self.keys or self.insecure or is_loopback(self.host)):
             raise UsageError(
                 f"{self.host} can be reached by others, and there is no key; set {KEYS_VARIABLE}, give a "
                 "file of keys, or allow it (insecure) if that is what you want"

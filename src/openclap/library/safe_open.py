@@ -17,7 +17,7 @@ from typing import BinaryIO, cast
 
 from openclap.errors import SoundNotFound, UnreadableSound, WithheldSound
 
-__all__ = ["open_without_links", "resolve_folder"]
+__all__ = ["open_without_links"]
 
 NOT_THERE = (errno.ENOENT, errno.ENAMETOOLONG, errno.EINVAL)
 LINKS = (
@@ -41,12 +41,6 @@ FILE = (
 )
 IS_A_LINK = "is a link, or lies behind one, and no link is followed here"
 NO_FILE = "is no ordinary file"
-
-
-def resolve_folder(path: str | os.PathLike[str]) -> str:
-    """A path with the links of its folders resolved; the last name stays what it is."""
-    place = Path(os.path.abspath(path))
-    return str(Path(os.path.realpath(place.parent), place.name))
 
 
 def open_without_links(path: str, name: str) -> BinaryIO:

@@ -11,11 +11,10 @@ descriptor that was checked.
 from __future__ import annotations
 
 import os
-import stat
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
@@ -27,7 +26,7 @@ from openclap.library.safe_open import open_without_links
 from openclap.library.scan import absolute_path
 from openclap.store import File
 
-__all__ = ["CHANGED", "FileVersion", "ServedFiles"]
+__all__ = ["FileVersion", "ServedFiles"]
 
 T = TypeVar("T")
 
@@ -51,15 +50,6 @@ class FileVersion:
     def from_index(cls, file: File) -> FileVersion:
         """The version that a library has indexed."""
         return cls(file.size, file.mtime_ns, file.hash)
-
-    @classmethod
-    def from_disk(cls, path: str | os.PathLike[str]) -> FileVersion | None:
-        """The version on the disk; None where there is no file, or a link."""
-        with suppress(OSError, ValueError):
-            found = os.lstat(path)
-            if stat.S_ISREG(found.st_mode):
-                return cls(found.st_size, found.st_mtime_ns)
-        return None
 
 
 @dataclass(frozen=True)
@@ -153,11 +143,6 @@ class ServedFiles:
         """
         name = Path(path).name
         return self._check_file(self._reach(path, name), name, version)
-
-    def open_given(self, path: str, version: FileVersion | None) -> BinaryIO:
-        """Open a file, wherever it lies, that the user gave or the program made: not a path of a library."""
-        name = Path(path).name
-        return self._check_file(open_without_links(path, name), name, version)
 
     def withhold_reason(self, path: str, version: FileVersion | None) -> SoundError | None:
         """Why `open` would refuse a file, as far as is known without reading it; None where nothing is."""

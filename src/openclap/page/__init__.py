@@ -1,1 +1,1 @@
-"""The web page: tabs over one desk that computes, in English and 中文."""
+"""The Gradio page: one sound matched, classified and described, and some sounds searched; in English and 中文."""

@@ -7,8 +7,6 @@ close look ─ the part alone is decoded ──────────┘
 
 from __future__ import annotations
 
-import struct
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import closing
 
@@ -17,7 +15,7 @@ import numpy.typing as npt
 
 from openclap.audio.load import Wave, stream_from
 from openclap.audio.mel import mel_blocks
-from openclap.describe.spectrogram import FRONT, Pooling
+from openclap.describe.spectrogram import FRONT, Pooling, spectrogram_png
 from openclap.serve.recordings import COARSE, Recording
 
 __all__ = ["peaks_between", "spectrogram_between"]
@@ -25,9 +23,6 @@ __all__ = ["peaks_between", "spectrogram_between"]
 RATE = 44_100  # Hz, of a close look at the waveform
 CLOSE_SECONDS = 120.0  # a longer part of the spectrogram is taken from that of the whole, where this is fine enough
 BLOCK_SECONDS = 4.0
-RANGE = 60.0  # dB below the loudest that are shown
-# from quiet to loud
-RAMP = np.array([(10, 10, 20), (53, 17, 94), (122, 28, 109), (190, 54, 84), (239, 105, 37), (252, 180, 40), (252, 255, 200)])  # fmt: skip
 
 
 def peaks_between(recording: Recording, start: float, end: float, count: int) -> npt.NDArray[np.uint8]:
@@ -82,8 +77,7 @@ def spectrogram_between(
         mel = pooling.rows()
     columns = np.arange(width) * len(mel) // width
     rows = np.arange(height)[::-1] * mel.shape[1] // height
-    level = np.clip((mel[np.ix_(columns, rows)].T - whole.max() + RANGE) / RANGE, 0, 1)
-    return _png(np.round(255 * level).astype(np.uint8))
+    return spectrogram_png(mel[np.ix_(columns, rows)].T, float(whole.max()))
 
 
 def _waves(recording: Recording, rate: int, start: float, end: float) -> Iterator[Wave]:
@@ -96,15 +90,3 @@ def _waves(recording: Recording, rate: int, start: float, end: float) -> Iterato
             if left <= 0:
                 return
     yield np.zeros(left, np.float32)
-
-
-def _png(level: npt.NDArray[np.uint8]) -> bytes:
-    """Levels (height, width) as a picture of the ramp's colours."""
-    height, width = level.shape
-    at = np.arange(256) * (len(RAMP) - 1) / 255
-    colours = np.stack([np.interp(at, np.arange(len(RAMP)), RAMP[:, i]) for i in range(3)], axis=-1)
-    lines = np.concatenate([np.zeros((height, 1), np.uint8), level], axis=1)  # each begins with its filter: none
-    head = struct.pack(">IIBBBBB", width, height, 8, 3, 0, 0, 0)
-    parts = (b"IHDR", head), (b"PLTE", colours.astype(np.uint8).tobytes()), (b"IDAT", zlib.compress(lines.tobytes(), 6)), (b"IEND", b"")  # fmt: skip
-    chunks = [struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in parts]  # fmt: skip
-    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)

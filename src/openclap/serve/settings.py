@@ -28,6 +28,8 @@ class ServeSettings(ServerSettings):
         Folders that files of the library may be read from; without any, the folder that all of them lie in.
     manage
         Whether visitors may do what its owner may: load another model, and change the library.
+    models
+        Names of models that they may load then; None, any Hub id, and files below `roots`.
     recording_bytes, recording_seconds
         Size and length of a recording that is uploaded once and asked about (`recordings`).
     recordings_bytes, recordings_kept
@@ -69,6 +71,7 @@ class ServeSettings(ServerSettings):
     library: str | None = None
     roots: Folders = ()
     manage: bool = False
+    models: Many | None = ()
     recording_bytes: Bytes = 2048 * MIB
     recording_seconds: Seconds = 4 * 3600.0
     recordings_bytes: Bytes = 8192 * MIB

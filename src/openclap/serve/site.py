@@ -1,8 +1,7 @@
-"""The service and its page: what browsers ask for is answered at once, the model and the studio are made beside it.
+"""The service and its page: what browsers ask for is answered at once, the model is loaded beside it.
 
 the page          the built front end, which talks to the API alone      from memory
 /v1/page          which model answers; another one is loaded             at once
-below /studio     what is still made of gradio, shown in a frame         made when it is first asked for
 all else          the API (`app.make_api`) of the model that answers     waits for the first model
 """
 
@@ -10,18 +9,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request
-from starlette.responses import RedirectResponse
 
 from openclap.checkpoints.presets import find_preset
 from openclap.clap import CLAP
-from openclap.errors import ModelError, RequestRefused
+from openclap.errors import RequestRefused
 from openclap.http.app import new_app, protect
 from openclap.http.error_responses import error_response
 from openclap.http.headers import Receive, Scope, Send
@@ -38,47 +35,23 @@ from openclap.serve.schemas import LoadRequest
 from openclap.serve.service_routes import add_service_routes
 from openclap.serve.settings import ServeSettings
 from openclap.serve.static_files import StaticFiles
-from openclap.serve.studio import PATH as STUDIO
-from openclap.serve.studio import Studio
 from openclap.serve.watch_sockets import WatchSockets
 
-__all__ = ["WebPage", "create_site"]
+__all__ = ["create_site"]
 
 API = ("/v1/", "/docs", "/redoc", "/openapi.json")
 LANGUAGES = ["en", "zh"]
-PAUSE = 2.0  # seconds after the model is there, in which a visitor comes first, until the studio is made
 LOADING_SECONDS = 20.0  # that a request waits for another model
 log = logging.getLogger("openclap.serve")
 
 
-@dataclass(frozen=True)
-class WebPage:
-    """What hangs beside the API.
-
-    Attributes
-    ----------
-    static
-        The folder of the built front end.
-    mount
-        Hangs the studio on an application, with a model that is loaded → an object whose `use(clap, name)` is told of
-        another one; `load_elsewhere`, set on it, loads the one that a visitor of the studio wants.
-    models
-        Names of models that may be loaded where visitors may manage; None, any Hub id and files below `roots`.
-    ahead
-        Make the studio before it is asked for.
-    """
-
-    static: Path
-    mount: Callable[[FastAPI, CLAP], Any]
-    models: tuple[str, ...] | None = ()
-    ahead: bool = False
-
-
-def create_site(settings: ServeSettings, page: WebPage, *, clap: CLAP | None = None, wait: bool = False) -> FastAPI:
+def create_site(settings: ServeSettings, static: Path, *, clap: CLAP | None = None, wait: bool = False) -> FastAPI:
     """Make the service with its page.
 
     Parameters
     ----------
+    static
+        The folder of the built front end.
     clap
         A model that is loaded already; else `settings.model` is.
     wait
@@ -90,24 +63,21 @@ def create_site(settings: ServeSettings, page: WebPage, *, clap: CLAP | None = N
     ModelError, LibraryError
         With `wait`: the model or the library cannot be used.
     """
-    return _Site(settings, page, clap, wait or clap is not None).app
+    return _Site(settings, static, clap, wait or clap is not None).app
 
 
 class _Site:
     """The parts of one site."""
 
-    def __init__(self, settings: ServeSettings, page: WebPage, clap: CLAP | None, wait: bool) -> None:
-        self._settings, self._page, self._wait = settings, page, wait
+    def __init__(self, settings: ServeSettings, static: Path, clap: CLAP | None, wait: bool) -> None:
+        self._settings, self._wait = settings, wait
         self._metrics = Metrics()
         self._limits, self._recordings = Limits(settings, self._metrics), Recordings(settings)
-        self._static = StaticFiles(page.static, settings.frames)
+        self._static = StaticFiles(static, settings.frames)
         self._models = Models(self._load, settings.model, self._loaded)
-        self._desk: Any = None  # of the studio, once it is made
-        self._loop: asyncio.AbstractEventLoop | None = None  # of the server
         self.app = app = new_app(openapi_url=None, lifespan=self._live, redirect_slashes=False)
         self._first = self._load(settings.model, clap) if wait else None
         self._wait = False  # models that are loaded later need not have made the library
-        self._studio = Studio(self._mount, app.state, settings.frames)
         app.state.models, app.state.settings, app.state.limits = self._models, settings, self._limits
         app.state.facts["model"] = self._first.engine.name if self._first is not None else _title(settings.model)
         app.state.leaving.append(self._leave)
@@ -124,30 +94,18 @@ class _Site:
 
     @asynccontextmanager
     async def _live(self, app: FastAPI) -> AsyncIterator[None]:
-        self._loop = asyncio.get_running_loop()
         if self._first is not None:
             self._models.take(self._first)
         else:
             self._models.load(self._settings.model)
-        ahead = asyncio.create_task(self._make_ahead()) if self._page.ahead else None
         yield
-        if ahead is not None:
-            ahead.cancel()
         await self._models.close()
-        await self._studio.close()
         self._recordings.close()
         log.info("stopped", extra={"facts": {"accepted": self._limits.accepted, "answered": self._limits.answered}})
 
     async def _leave(self) -> None:
         if self._models.now is not None:
             await self._models.now.sockets.close(SOCKETS_END)
-
-    async def _make_ahead(self) -> None:
-        """Make the studio when the model is there and the first page has been looked at."""
-        with suppress(RequestRefused):
-            await self._models.current()
-            await asyncio.sleep(PAUSE)
-            self._studio.start()
 
     def _load(self, name: str, clap: CLAP | None = None) -> LoadedModel:
         settings, metrics = self._settings.model_copy(update={"model": name}), self._metrics
@@ -164,34 +122,6 @@ class _Site:
 
     def _loaded(self, model: LoadedModel) -> None:
         self.app.state.engine = model.engine
-        if self._desk is not None:
-            self._desk.use(model.engine.clap, model.engine.settings.model)
-
-    def _mount(self, pages: FastAPI) -> None:
-        model = self._models.now
-        assert model is not None, "the studio is made once there is a model"
-        self._desk = self._page.mount(pages, model.engine.clap)
-        if self._settings.manage:  # one model for all of the page; else a visitor's choice is the studio's alone
-            self._desk.load_elsewhere = self._load_for_the_studio
-        self._loaded(self._models.now or model)  # another one may have come meanwhile
-
-    def _load_for_the_studio(self, name: str) -> CLAP:
-        """Let another model answer, for a thread of the studio that waits → the model.
-
-        Raises
-        ------
-        ModelError
-            It cannot be loaded.
-        """
-
-        async def load() -> CLAP:
-            await asyncio.shield(self._models.load(name))
-            if self._models.fault or self._models.now is None:
-                raise ModelError(self._models.fault)
-            return self._models.now.engine.clap
-
-        assert self._loop is not None
-        return asyncio.run_coroutine_threadsafe(load(), self._loop).result()
 
     # -- requests ----------------------------------------------------------------------------------------
 
@@ -199,12 +129,8 @@ class _Site:
         """Answer what is no route of the site itself."""
         path, is_read = route_path(scope), scope.get("method") in ("GET", "HEAD")
         try:
-            if path == STUDIO or path.startswith(f"{STUDIO}/"):
-                await self._answer_studio(path, scope, receive, send)
-            elif is_read and path in self._static:
+            if is_read and path in self._static:
                 await self._static(scope, receive, send, path)
-            elif is_read and path == "/":  # no front end was built
-                await RedirectResponse(f"{STUDIO[1:]}/")(scope, receive, send)
             elif path.startswith(API):
                 model = await self._models.current()
                 async with model.at_work() as api:
@@ -214,17 +140,9 @@ class _Site:
         except RequestRefused as refusal:
             await error_response(refusal, scope)(scope, receive, send)
 
-    async def _answer_studio(self, path: str, scope: Scope, receive: Receive, send: Send) -> None:
-        if path == STUDIO:
-            query = scope.get("query_string", b"").decode("latin-1")
-            await RedirectResponse(f"{STUDIO[1:]}/" + (f"?{query}" if query else ""))(scope, receive, send)
-            return
-        await self._models.current()
-        await self._studio(scope, receive, send)
-
     async def _tell_page(self) -> dict[str, Any]:
         """What the front end has to know of this server."""
-        models, page = self._models, self._page
+        models, manage = self._models, self._settings.manage
         now = models.now
         name = _title(models.wanted) if models.is_loading or now is None else _title(now.engine.settings.model)
         state = "loading" if models.is_loading else "none" if now is None else "ready"
@@ -234,11 +152,11 @@ class _Site:
                 "state": state,
                 **({"error": models.fault} if state == "none" or models.failed_lately else {}),
             },
-            "models": [_title(one) for one in self._loadable()] if self._settings.manage else [],
-            "any_model": self._settings.manage and page.models is None,
+            "models": [_title(one) for one in self._loadable()] if manage else [],
+            "any_model": manage and self._settings.models is None,
             "languages": LANGUAGES,
             "examples": False,
-            "manage": self._settings.manage,
+            "manage": manage,
             "most_bytes": {
                 "recording": self._settings.recording_bytes,
                 "file": self._settings.upload_bytes,
@@ -265,7 +183,7 @@ class _Site:
         from openclap.checkpoints.locate import is_available
         from openclap.checkpoints.presets import PRESETS
 
-        named = self._page.models
+        named = self._settings.models
         if named is None:
             named = tuple(preset.name for preset in PRESETS if is_available(preset))
         return list(dict.fromkeys((self._settings.model, *named)))
@@ -284,7 +202,7 @@ class _Site:
         roots = [root.expanduser().resolve() for root in self._settings.roots]
         is_file = _is_path(name)
         inside = is_file and any(Path(name).expanduser().resolve().is_relative_to(root) for root in roots)
-        if not name or self._page.models is not None or (is_file and not inside):
+        if not name or self._settings.models is not None or (is_file and not inside):
             raise RequestRefused(f"the model {name[:100]!a} may not be loaded here; GET /v1/page lists those that may", 403, "not_allowed")  # fmt: skip
         return name
 
