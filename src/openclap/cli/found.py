@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from openclap.library import Library
+    from openclap.library.several import SeveralLibraries
     from openclap.options import SearchFilter
     from openclap.results import Hit, Moment, Ranked, Step
 
@@ -34,7 +35,12 @@ __all__ = ["show_hits", "show_moments", "show_steps", "write_hits"]
 
 
 def show_hits(
-    hits: Ranked[Hit], title: str, as_json: bool, library: Library, filter: SearchFilter, play: str | None = None
+    hits: Ranked[Hit],
+    title: str,
+    as_json: bool,
+    library: Library | SeveralLibraries,
+    filter: SearchFilter,
+    play: str | None = None,
 ) -> None:
     """Print hits as a table or JSON lines, and remarks: none, all unlikely, uncalibrated, left out; then `play` some."""
     from openclap.cli.no_results import why_nothing
@@ -132,7 +138,9 @@ def _likeness(step: Step) -> str:
     return "" if step.similarity is None else f"{step.similarity:+.3f}"
 
 
-def write_hits(hits: Sequence[Hit], output: Path, library: Library, *, windows: bool = False) -> None:
+def write_hits(
+    hits: Sequence[Hit], output: Path, library: Library | SeveralLibraries, *, windows: bool = False
+) -> None:
     """Write hits as a playlist: whole recordings, or their windows by themselves."""
     from openclap.library.playlist import hit_entries, save_playlist
 

@@ -10,13 +10,14 @@ from openclap.cli.options import flag_of
 from openclap.cli.show import short
 from openclap.library import Library
 from openclap.library.scan import absolute_path
+from openclap.library.several import SeveralLibraries
 from openclap.options import SearchFilter, option_fields
 from openclap.plurals import count_noun
 
 __all__ = ["why_nothing"]
 
 
-def why_nothing(library: Library, filter: SearchFilter) -> str:
+def why_nothing(library: Library | SeveralLibraries, filter: SearchFilter) -> str:
     """Say why a search found nothing in a library that holds some sounds; `filter` with what its query filters by."""
     given = list(dict.fromkeys(map(absolute_path, filter.within or ())))
     others = [
@@ -40,7 +41,7 @@ def why_nothing(library: Library, filter: SearchFilter) -> str:
     return f"there is no other sound than what was given among the {held}; add more:  openclap index FOLDER"
 
 
-def _around(library: Library, given: Sequence[str]) -> str:
+def _around(library: Library | SeveralLibraries, given: Sequence[str]) -> str:
     """For a single path: how many sounds its nearest parent folder with some holds, and whether it exists."""
     if len(given) != 1:
         return ""

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FILTERS",
+    "LIBRARY_ENV",
     "MACHINE",
     "OUTPUT",
     "TUNING",
@@ -39,6 +40,7 @@ __all__ = [
     "Labels",
     "LabelsFile",
     "LibraryPath",
+    "LibraryPaths",
     "Model",
     "ModelOptions",
     "Paths",
@@ -118,12 +120,21 @@ Track = Annotated[
         help="Of a file with several tracks of sound, which (default: the one marked as such, else the first)",
     ),
 ]
+LIBRARY_ENV = "OPENCLAP_LIBRARY"
 LibraryPath = Annotated[
     str | None,
     typer.Option(
         "--library",
-        envvar="OPENCLAP_LIBRARY",
+        envvar=LIBRARY_ENV,
         help="Folder of the library, or s3://BUCKET/NAME.lance (default: in your data folder)",
+    ),
+]
+LibraryPaths = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--library",
+        help="Folder of the library, or s3://BUCKET/NAME.lance; may be repeated, then the best of all"
+        " (default: OPENCLAP_LIBRARY, else in your data folder)",
     ),
 ]
 Paths = Annotated[list[str] | None, typer.Argument(help="Look in these files and folders only")]

@@ -15,10 +15,12 @@ import typer
 from openclap.cli.command import VerbCommand
 from openclap.cli.found import show_hits, show_moments, write_hits
 from openclap.cli.options import (
+    LIBRARY_ENV,
     OUTPUT,
     Hop,
     Json,
     LibraryPath,
+    LibraryPaths,
     ModelOptions,
     Paths,
     ShowMissing,
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from openclap.library import Library
     from openclap.library.query import Query
     from openclap.library.search import Per
+    from openclap.library.several import SeveralLibraries
 
 __all__ = [
     "VERBS",
@@ -111,7 +114,7 @@ def search(
     *,
     filter: SearchFilter,
     missing: ShowMissing = False,
-    library: LibraryPath = None,
+    library: LibraryPaths = None,
     loading: TextModelOptions,
     as_json: Json = False,
 ) -> None:
@@ -127,7 +130,9 @@ def search(
         require_playlist(output, "other files are for moments:  openclap moments QUERY -o FILE")
     wanted, title = _what_to_find(query, sound, detector, "search")
     filter = replace(filter, within=tuple(paths) if paths else None)
-    collection, failed = open_library(library, loading, paths)
+    if collect is not None and len(set(library or ())) > 1:
+        raise UsageError("a collection is of one library; name one --library, or leave --collect out")
+    collection, failed = open_libraries(library, loading, paths)
     if exact:
         _show_library_moments(collection, [(wanted, title)], k, filter, missing, output, as_json, play)
     else:
@@ -138,6 +143,9 @@ def search(
         if hits and by == "names" and hits.by == "sound":
             err.print("no word of this query can be part of a name, so these are by sound")
         if hits and collect is not None:
+            from openclap.library import Library
+
+            assert isinstance(collection, Library)
             done = collection.collect(collect, [hit.path for hit in hits])
             err.print(plain(f"{count_noun(done.files, 'file')} put into the collection {collect}"))
         show_hits(hits, title, as_json, collection, what_passes(wanted, filter), play)
@@ -193,7 +201,7 @@ def moments(
     *,
     filter: SearchFilter,
     missing: ShowMissing = False,
-    library: LibraryPath = None,
+    library: LibraryPaths = None,
     loading: TextModelOptions,
     as_json: Json = False,
 ) -> None:
@@ -216,7 +224,7 @@ def moments(
         raise UsageError(f"look into {recording}, or through --library; leave one of them out")
     wanted = [_what_to_find(query, sound, detector, "moments RECORDING") for query in asked or [None]]
     if recording is None:
-        collection, _ = open_library(library, loading, None)
+        collection, _ = open_libraries(library, loading, None)
         _show_library_moments(collection, wanted, k, filter, missing, output, as_json, play)
         return
     from openclap.library import moments_of_each
@@ -278,6 +286,22 @@ def what_passes(query: Query, filter: SearchFilter) -> SearchFilter:
     return read_question(query, where=filter).filter
 
 
+def open_libraries(
+    places: list[str] | None, loading: ModelOptions, paths: list[str] | None
+) -> tuple[Library | SeveralLibraries, bool]:
+    """As `open_library`, of several libraries that are asked as one."""
+    named = list(dict.fromkeys(places or ()))
+    if len(named) < 2:
+        return open_library(named[0] if named else os.environ.get(LIBRARY_ENV) or None, loading, paths)
+    if paths:
+        raise UsageError(
+            "paths are indexed into one library; name one --library, or look in a part of several with --path"
+        )
+    from openclap.library.several import SeveralLibraries
+
+    return SeveralLibraries.open(named, loading.load()), False
+
+
 def open_library(library: str | None, loading: ModelOptions, paths: list[str] | None) -> tuple[Library, bool]:
     """Open the library and add the paths → the library, and whether some of the paths failed or are missing."""
     from openclap.library import Library
@@ -299,7 +323,7 @@ def open_library(library: str | None, loading: ModelOptions, paths: list[str] | 
 
 
 def _show_library_moments(
-    library: Library,
+    library: Library | SeveralLibraries,
     wanted: Sequence[tuple[Query, str]],
     k: int,
     filter: SearchFilter,

@@ -1,0 +1,92 @@
+"""Several libraries that are asked as one: the best of each, merged by what their order goes by.
+
+library A ─ k best ─┐
+library B ─ k best ─┴─ by relevance, or by the cosine ─ k best
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from openclap.library.library import Library
+from openclap.results import Hit, Moment, Ranked
+
+if TYPE_CHECKING:
+    from openclap.clap import CLAP
+    from openclap.library.filtering import Paths
+    from openclap.library.query import Query
+    from openclap.store import Recording
+
+__all__ = ["SeveralLibraries"]
+
+R = TypeVar("R", Hit, Moment)
+
+
+class SeveralLibraries:
+    """Libraries that one model made, asked as if they were one; nothing is added to them.
+
+    Parameters
+    ----------
+    libraries
+        One or more, opened with the same model.
+    """
+
+    def __init__(self, libraries: Sequence[Library]) -> None:
+        self.libraries = list(libraries)
+
+    @classmethod
+    def open(cls, places: Iterable[str | os.PathLike[str]], model: CLAP) -> SeveralLibraries:
+        """Open libraries, each as `Library.open` does; a place that is named twice counts once.
+
+        Raises
+        ------
+        LibraryMismatch
+            One was made by another model.
+        """
+        return cls([Library.open(place, model=model) for place in dict.fromkeys(os.fspath(place) for place in places)])
+
+    def search(self, query: Query, k: int = 10, **options: Any) -> Ranked[Hit]:
+        """As `Library.search`, over all of them. A file that several hold is found once, at its best place."""
+        found = [library.search(query, k, **options) for library in self.libraries]
+        windows = options.get("per") == "window"
+        key = (lambda hit: (hit.path, hit.start, hit.end)) if windows else (lambda hit: hit.path)
+        return _merge(found, k, lambda hit: hit.score if hit.relevance is None else hit.relevance, key)
+
+    def moments(self, query: Query, k: int = 10, **options: Any) -> Ranked[Moment]:
+        """As `Library.moments`, over all of them."""
+        found = [library.moments(query, k, **options) for library in self.libraries]
+        return _merge(found, k, lambda moment: moment.score, lambda moment: (moment.path, moment.start, moment.end))
+
+    def lengths(self, paths: Iterable[str]) -> dict[str, float]:
+        """As `Library.lengths`."""
+        wanted = list(paths)
+        return {path: seconds for library in self.libraries for path, seconds in library.lengths(wanted).items()}
+
+    def paths(self, within: Paths | None = None) -> Iterator[str]:
+        """As `Library.paths`."""
+        return (path for library in self.libraries for path in library.paths(within))
+
+    def recordings(self, most: int | None = None, *, within: Paths | None = None) -> Iterator[Recording]:
+        """As `Library.recordings`."""
+        return (one for library in self.libraries for one in library.recordings(most, within=within))
+
+    def stats(self) -> dict[str, Any]:
+        """How many files and windows all of them hold."""
+        all_ = [library.stats() for library in self.libraries]
+        return {name: sum(stats[name] for stats in all_) for name in ("files", "windows")}
+
+
+def _merge(found: Sequence[Ranked[R]], k: int, order: Callable[[R], float], key: Callable[[R], Any]) -> Ranked[R]:
+    best: dict[Any, R] = {}
+    for one in sorted((one for some in found for one in some), key=order, reverse=True):
+        best.setdefault(key(one), one)
+    named = [some.by for some in found if some]
+    return Ranked(
+        list(best.values())[:k],
+        sum(some.left_out for some in found),
+        calibrated=all(some.calibrated for some in found),
+        unknown={word.word: word for some in found for word in some.unknown}.values(),
+        by=named[0] if named else found[0].by,
+    )
