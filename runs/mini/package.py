@@ -13,6 +13,7 @@ import openclap
 from openclap import CLAP
 from openclap.checkpoints.load import load_checkpoint
 from openclap.checkpoints.native import save_pretrained
+from openclap.confidence import embed_banks, packaged_bank, save_banks
 
 LIMIT = 32_000_000  # bytes of all files together
 
@@ -27,7 +28,12 @@ def main() -> None:
     )
     size = sum(file.stat().st_size for file in target.iterdir())
     assert size <= LIMIT, size
-    fingerprint = CLAP.from_pretrained(str(target)).fingerprint
+    clap = CLAP.from_pretrained(str(target))
+    fingerprint = clap.fingerprint
+    if name == "mini":
+        for former in target.parent.glob("banks/*.npz"):
+            former.unlink()
+        save_banks(packaged_bank(fingerprint), embed_banks(clap))
     print(f"{target}: {size / 1e6:.1f} MB; its fingerprint belongs in checkpoints/presets.py: {fingerprint}")
 
 

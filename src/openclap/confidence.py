@@ -21,6 +21,7 @@ import math
 import threading
 import zipfile
 from dataclasses import dataclass, replace
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +33,17 @@ from openclap.embedder import Embedder
 from openclap.labels import labels
 from openclap.normalization import Vectors
 
-__all__ = ["DEFAULT_CURVES", "UNLIKELY", "ReferenceBank", "confidence_curves", "has_own_curves", "reference_bank"]
+__all__ = [
+    "DEFAULT_CURVES",
+    "UNLIKELY",
+    "ReferenceBank",
+    "confidence_curves",
+    "embed_banks",
+    "has_own_curves",
+    "packaged_bank",
+    "reference_bank",
+    "save_banks",
+]
 
 
 VERSION = 1  # of the banks
@@ -132,24 +143,39 @@ _lock = threading.Lock()  # so that one thread makes the banks, and the others w
 
 def _load_or_embed_banks(clap: Embedder) -> ReferenceBank:
     place = user_cache_path("openclap") / "background" / f"{clap.fingerprint}-{VERSION}.npz"
+    found = _load_banks(packaged_bank(clap.fingerprint), clap) or _load_banks(place, clap)
+    if found is None:
+        found = embed_banks(clap)
+        save_banks(place, found)
+    return found
+
+
+def packaged_bank(fingerprint: str) -> Path:
+    """The file of a model that comes with openclap: made anew, its banks would delay the first search by seconds."""
+    return Path(str(files("openclap") / "weights" / "banks" / f"{fingerprint}-{VERSION}.npz"))
+
+
+def _load_banks(place: Path, clap: Embedder) -> ReferenceBank | None:
+    """The banks in a file; None where it is not there, or damaged."""
     try:
         with np.load(place, allow_pickle=False) as saved:
             found = ReferenceBank(saved["texts"], saved["sounds"])
-        if all(
-            x.ndim == 2 and x.shape[1] == clap.config.embedding and np.isfinite(x).all()
-            for x in (found.texts, found.sounds)
-        ):
-            return found
-    except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile):  # not there yet, or damaged
-        pass
+    except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile):
+        return None
+    width = clap.config.embedding
+    fits = all(x.ndim == 2 and x.shape[1] == width and np.isfinite(x).all() for x in (found.texts, found.sounds))
+    return found if fits else None
+
+
+def embed_banks(clap: Embedder) -> ReferenceBank:
+    """Make the banks of a model: some seconds for mini, a minute for a large one."""
     from openclap.synth import synthesise_all  # made once for each model, and kept on disk
 
-    made = ReferenceBank(clap.encode_text(labels("audioset")[::4]), clap.encode_audio(synthesise_all(), long="windows"))
-    _save_banks(place, made)
-    return made
+    return ReferenceBank(clap.encode_text(labels("audioset")[::4]), clap.encode_audio(synthesise_all(), long="windows"))
 
 
-def _save_banks(place: Path, made: ReferenceBank) -> None:
+def save_banks(place: Path, made: ReferenceBank) -> None:
+    """Write banks to a file, or do nothing where it cannot be written."""
     with contextlib.suppress(OSError):  # in a read-only home every process makes them anew
         place.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(place) as part, part.open("wb") as file:
