@@ -13,8 +13,8 @@ from test_backends import AUDIO, FRONT, random_model
 from test_huggingface import extractor, save_theirs
 
 from openclap import CLAP, CLAPConfig
-from openclap.backends import TowerOutput
 from openclap.backends.openvino_backend import OpenVINOBackend
+from openclap.backends.outputs import TowerOutput
 from openclap.backends.torch_backend import TorchBackend
 from openclap.errors import UsageError
 from openclap.normalization import normalize_rows

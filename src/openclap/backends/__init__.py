@@ -10,12 +10,13 @@ import ctypes
 import importlib.util
 import re
 import sys
-from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, get_args
+from typing import TYPE_CHECKING, Literal, Protocol, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from openclap.backends import numpy_text
+from openclap.backends.outputs import TowerOutput
 from openclap.config import AUDIO
 from openclap.errors import MissingExtra, UsageError
 
@@ -27,16 +28,12 @@ if TYPE_CHECKING:
 __all__ = [
     "MOST_THREADS",
     "Backend",
-    "TowerOutput",
     "choose_backend",
     "native_halves",
-    "no_output",
     "require_torch",
     "why_no_graph",
 ]
 
-# unit rows; the projection before it is normalised; what the projection is made of; features of each step of time
-TowerOutput: TypeAlias = Literal["unit", "projected", "pooled", "frames"]
 BackendName = Literal["auto", "torch", "openvino"]
 MOST_THREADS = 1024  # torch creates as many as it is told to: 10 000 take seconds, 100 000 crash it
 DEVICES = re.compile(r"auto|cpu|cuda(:\d+)?")
@@ -143,11 +140,6 @@ def choose_backend(
     return TorchBackend(
         CLAPModel.from_arrays(checkpoint.config, checkpoint.weights), device=device, threads=threads, half=half
     )
-
-
-def no_output(kind: str, what: str, output: str) -> UsageError:
-    """The error of a tower that does not give what was asked for."""
-    return UsageError(f"the {what} tower of this model ({kind}) gives no {output}; choose another output")
 
 
 def require_torch(why: str) -> None:

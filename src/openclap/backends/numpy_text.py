@@ -18,7 +18,7 @@ from openclap.normalization import normalize_rows
 from openclap.scores import logistic, softmax
 
 if TYPE_CHECKING:
-    from openclap.backends import TowerOutput
+    from openclap.backends.outputs import TowerOutput
 
 __all__ = ["ACTIVATION_FUNCTIONS", "MASKED", "Ids", "Vectors", "encode", "layer_norm", "linear", "why_unsupported"]
 

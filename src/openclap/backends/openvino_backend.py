@@ -13,22 +13,20 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from platformdirs import user_cache_path
 
 from openclap.audio.mel import apply_dynamic_range, log_mel
-from openclap.backends import compile_cache, no_output, numpy_text
+from openclap.backends import compile_cache, numpy_text
 from openclap.backends.graphs import code_digest
+from openclap.backends.outputs import TowerOutput, no_output
 from openclap.checkpoints.weights import Array, Weights, entries_from_arrays
 from openclap.config import AUDIO, TEXT, CLAPConfig, FrontEnd
 from openclap.errors import UsageError
 from openclap.results import BackendInfo
-
-if TYPE_CHECKING:
-    from openclap.backends import TowerOutput
 
 __all__ = ["OpenVINOBackend"]
 

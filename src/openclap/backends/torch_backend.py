@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 
 from openclap.audio.mel import apply_dynamic_range, log_mel
-from openclap.backends import TowerOutput, no_output
+from openclap.backends.outputs import TowerOutput, no_output
 from openclap.config import FrontEnd
 from openclap.errors import UsageError
 from openclap.models.clap import CLAPModel

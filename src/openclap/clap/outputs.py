@@ -13,7 +13,7 @@ from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 
-from openclap.backends import TowerOutput
+from openclap.backends.outputs import TowerOutput
 from openclap.errors import UsageError
 from openclap.normalization import Vectors, normalize_rows
 

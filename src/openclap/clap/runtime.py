@@ -20,7 +20,8 @@ from openclap.errors import BadCheckpoint, UsageError
 from openclap.normalization import Vectors
 
 if TYPE_CHECKING:
-    from openclap.backends import Backend, TowerOutput
+    from openclap.backends import Backend
+    from openclap.backends.outputs import TowerOutput
     from openclap.backends.torch_backend import TorchBackend
     from openclap.models.clap import CLAPModel
 
