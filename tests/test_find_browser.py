@@ -165,6 +165,9 @@ def test_on_a_phone_results_are_seen_without_scrolling(chromium: Any, url: str) 
     tab.wait_for_selector(HIT)
     assert tab.locator(ROW).first.bounding_box()["y"] < 600
     assert not tab.evaluate("document.scrollingElement.scrollWidth > innerWidth")
+    for touched in (".chip", ".row button", ".row label", ".places.bottom a"):
+        size = tab.locator(f"{touched} >> visible=true").first.bounding_box()
+        assert min(size["width"], size["height"]) >= 40, touched
     for place in ("Find", "Recording", "Live", "Teach"):
         assert tab.get_by_role("link", name=place).first.is_visible()
     assert not tab.troubles
@@ -181,6 +184,7 @@ def test_a_sound_is_taught_by_keyboard_alone(chromium: Any, url: str) -> None:
     press("Tab")
     tab.keyboard.type("a dog barking")
     press("Enter")
+    wait(tab, "document.activeElement.matches('.ask-one')")  # a screen reader reads the question
     for number in range(1, 5):
         name = tab.locator(".asked .name").inner_text()
         press("y" if "dog" in name else "n")
@@ -193,9 +197,10 @@ def test_a_sound_is_taught_by_keyboard_alone(chromium: Any, url: str) -> None:
     press("Enter")
     tab.wait_for_selector(".taught-one")
     assert count_examples(Detector.load("our dog").key) == 4
-    tab.get_by_role("button", name="Search with our dog").focus()
+    tab.get_by_role("button", name="Search with it").focus()
     press("Enter")
-    wait(tab, "location.search.includes('taught=our')")
+    wait(tab, "location.search.includes('taught=our')")  # by its name, not as a draft that the server forgets
+    wait(tab, "document.activeElement.matches('main')")
     tab.wait_for_selector(HIT)
     assert tab.locator(ROW).first.inner_text().startswith("dog_bark_01.wav")
     delete_detector("our dog")

@@ -68,6 +68,29 @@ def by_keyboard(running: Any, url: str) -> None:
     check("Back is where the list was left", visit.focus() == "49", visit.focus())
     press("Escape")
     check("Esc goes back to the query", visit.focus() == "query", visit.focus())
+    where_the_focus_goes(visit)
+
+
+def where_the_focus_goes(visit: Visit) -> None:
+    """It stays, or goes to what is around, when what has it goes away; the head can be skipped."""
+    tab, press = visit.tab, visit.tab.keyboard.press
+    with tab.expect_download():
+        tab.press(".tray >> text=ZIP", "Enter")
+    tab.wait_for_selector(".tray >> text=openclap.zip is saved, with 1 sound.")
+    check("what was pressed keeps the focus", tab.locator(".tray button:focus").inner_text() == "ZIP")
+    tab.press(".tray >> text=Untick all", "Enter")
+    tab.wait_for_selector("main.find:focus")
+    press("ArrowDown")
+    tab.wait_for_selector(".row:focus")
+    check("what goes away leaves the focus to the place, and ↓ leads to the list", True)
+    press("o")
+    tab.wait_for_selector(".picture:focus")
+    check("a sound that is opened has the focus", True)
+    tab.reload()
+    tab.wait_for_selector(".picture")
+    press("Tab")
+    press("Enter")
+    check("one Tab and Enter skip the head", tab.locator("main.recording:focus").count() == 1)
 
 
 def what_is_said(running: Any, url: str) -> None:

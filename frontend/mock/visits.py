@@ -24,6 +24,14 @@ OPTIONS = [
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 ROW, HIT = ".body .row .name", ".relevance >> visible=true"
 DROP = "([names, size]) => { const data = new DataTransfer(); for (const name of names) data.items.add(new File(['RIFF'.padEnd(size)], name, { type: 'audio/wav' })); for (const kind of ['dragover', 'drop']) document.body.dispatchEvent(new DragEvent(kind, { bubbles: true, cancelable: true, dataTransfer: data })) }"
+# What can be touched and is less than 40 px high or wide: a field counts with its label, a link with the room it adds to itself.
+SMALL = """() => {
+  const big = ({ width, height }) => width >= 39.5 && height >= 39.5;
+  const room = (one) => { const { width, height, content } = getComputedStyle(one, '::after'); return content !== 'none' && big({ width: parseFloat(width), height: parseFloat(height) }); };
+  const all = [...document.querySelectorAll('button, a, input, select, textarea, summary, [role=tab]')].filter((one) => one.checkVisibility() && one.getBoundingClientRect().height > 2 && !one.matches('.skip'));
+  return all.filter((one) => ![one, ...(one.labels ?? [])].some((part) => big(part.getBoundingClientRect())) && !room(one))
+    .map((one) => `${one.getAttribute('aria-label') ?? one.innerText ?? one.name} ${one.className}`);
+}"""
 IMPACTS = ("critical", "serious", "moderate", "minor")
 LOOKS = {
     "en": "English, light",
@@ -119,6 +127,9 @@ class Visit:
         violations, passed = found
         looked.append((where, self.name, passed, Counter(impact for _, impact, _ in violations)))
         check(f"axe: {self.name} {where}", not violations, violations)
+        if self.name.endswith("phone"):
+            small = self.tab.evaluate(SMALL)
+            check(f"{self.name} {where}: fingers hit everything", not small, small[:8])
 
     def drop(self, *names: str, size: int = 4) -> None:
         """Drop made-up files of so many bytes onto the page."""

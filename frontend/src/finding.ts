@@ -107,7 +107,7 @@ function list(): void {
     queueMicrotask(() => stop());
     libraryRows.peek()?.end();
     libraryRows.value = next;
-    say(t("list.files", { count: next.total }));
+    if (state.peek().place === "find") say(t("list.files", { count: next.total }));
   });
 }
 

@@ -1,6 +1,7 @@
 // The head of the page: places, tasks by their names, the model, language and light. On phones the places are at the bottom.
 import type { Page } from "./api";
 import { clean } from "./list/names";
+import { focusPlace } from "./parts/focus";
 import { Icon } from "./parts/icons";
 import { LiveDot } from "./live/dot";
 import { Menu } from "./parts/menu";
@@ -90,6 +91,7 @@ function Model() {
 export function Header() {
   return (
     <header class="top">
+      <button type="button" class="skip primary" onClick={focusPlace}>{t("head.skip")}</button>
       <h1 class="brand" title={t("head.line")}>openclap</h1>
       <Places />
       <Tasks />

@@ -8,7 +8,7 @@ import { t } from "./words";
 export const helping = signal(false);
 
 const IN_RECORDING: [string[], Key][] = [
-  [["Space"], "keys.space"], [["←", "→"], "keys.jump"], [["+", "−", "0"], "keys.zoom"], [["Page Up", "Page Down"], "keys.pan"], [["I", "O"], "keys.span"], [["L"], "keys.loop"], [["Esc"], "keys.unchoose"], [["←", "→"], "keys.tools"],
+  [["Space"], "keys.space"], [["←", "→"], "keys.jump"], [["+", "−", "0"], "keys.zoom"], [["Page Up", "Page Down"], "keys.pan"], [["I", "O"], "keys.span"], [["L"], "keys.loop"], [["Esc"], "keys.unchoose"], [["←", "→"], "keys.tools"], [["Ctrl", "Enter"], "keys.ask"],
   [["?"], "keys.help"],
 ];
 const IN_LIVE: [string[], Key][] = [[["L"], "keys.listen"], [["/"], "keys.alerts"], [["Enter"], "keys.listen_now"], [["?"], "keys.help"]];

@@ -54,7 +54,7 @@ const ANYWHERE: Record<string, () => void> = {
   l: () => setLoop(!loop.peek()),
   Escape: focusQuery,
 };
-const NOWHERE: Record<string, () => void> = { // nothing has the focus
+const NOWHERE: Record<string, () => void> = { // nothing in particular has the focus
   ArrowDown: () => focusRow(active.peek()),
   ArrowUp: () => focusRow(active.peek()),
   " ": () => toggle(),
@@ -97,7 +97,8 @@ function pressed(event: KeyboardEvent): void {
   if (isField(target)) return;
   const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
   const onRow = target.matches("[data-index]");
-  const does = (onRow ? IN_LIST[key] : target === document.body ? NOWHERE[key] : undefined) ?? ANYWHERE[key];
+  const nowhere = target === document.body || target.matches("main");
+  const does = (onRow ? IN_LIST[key] : nowhere ? NOWHERE[key] : undefined) ?? ANYWHERE[key];
   if (inHead(event)) event.preventDefault();
   else if (does) {
     event.preventDefault();

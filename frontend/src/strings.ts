@@ -13,6 +13,7 @@ const FIND = {
   "head.line": ["Find, name and compare sounds by words", "用文字查找、命名和比较声音"],
   "head.language": ["中文", "English"],
   "head.language_label": ["以中文显示", "Show in English"],
+  "head.skip": ["Skip to the content", "跳到主要内容"],
   "head.theme": ["Light or dark", "浅色或深色"],
   "head.places": ["Places", "功能区"],
   "head.tasks": ["Tasks", "任务"],
@@ -154,6 +155,7 @@ const FIND = {
   "tray.walk": ["Walk from A to B", "从 A 走到 B"],
   "tray.clear": ["Untick all", "取消选中"],
   "tray.working": ["Preparing…", "正在准备…"],
+  "tray.saved": ["{name} is saved, with {count:sound|sounds}.", "已保存 {name}，含 {count} 个声音。"],
   "tray.collect": ["Collect", "加入合集"],
   "tray.collection_name": ["Collection", "合集"],
   "tray.collection_placeholder": ["trailer, act two", "预告片第二幕"],
@@ -211,6 +213,7 @@ const FIND = {
   "keys.tick": ["tick", "选中"],
   "keys.loop": ["loop", "循环"],
   "keys.ends": ["first or last", "第一个或最后一个"],
+  "keys.ask": ["ask (in a field of several lines)", "提问（在多行输入框中）"],
   "keys.help": ["these keys", "显示快捷键"],
   "keys.escape": ["back to the query", "返回检索框"],
   // -- common

@@ -56,7 +56,9 @@ export function Row({ row, index, active, top, onChoose }: Props) {
       onDragStart={(event) => drag(event, path)} onClick={() => (onChoose(index), FINGER.matches && toggle(path, from))} onFocus={() => onChoose(index)} onDblClick={() => toggle(path, from)}
     >
       <span role="gridcell" class="c-tick">
-        <input type="checkbox" tabIndex={-1} checked={on} aria-label={t("row.tick", { name })} onChange={() => tick(path)} onClick={(event) => tickTo(event, index)} />
+        <label class="tick" onClick={(event) => event.stopPropagation()}>
+          <input type="checkbox" tabIndex={-1} checked={on} aria-label={t("row.tick", { name })} onChange={() => tick(path)} onClick={(event) => tickTo(event, index)} />
+        </label>
       </span>
       <span role="gridcell" class="c-play">
         <button type="button" class="bare round" tabIndex={-1} aria-label={t(here && playing.value ? "row.pause" : "row.play", { name })} onClick={stopped(() => toggle(path, from))}>

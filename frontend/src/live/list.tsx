@@ -10,7 +10,7 @@ import { COLOURS } from "../recording/lanes";
 import { clock, duration, language, share, t } from "../words";
 import { download, hear, playing, stamp } from "./clips";
 import { called, events, older, type Heard } from "./events";
-import { isOn, length, names, over } from "./seen";
+import { asked, isOn, length, names, over } from "./seen";
 import { chosen } from "./recorded";
 import { SURE } from "./wish";
 
@@ -28,7 +28,7 @@ export function EventList() {
       <Notice of="clip" />
       {all.length ? (
         <ol class="spans">{all.map((one) => <Item key={one.key} event={one} />)}</ol>
-      ) : <p class="soft">{t(isOn() ? "live.none_yet" : "live.none")}</p>}
+      ) : <p class="soft">{isOn() ? t("live.none_yet") : t("live.none", { share: share(asked.value) })}</p>}
       {older.value > 0 && <p class="soft">{t("live.older", { count: older.value })}</p>}
     </section>
   );
@@ -55,8 +55,8 @@ function Item({ event }: { event: Heard }) {
       {clip ? <><Icon name={isPlaying ? "pause" : "play"} full /><span class="hidden">{t("player.play")}</span></> : <i class="no-clip" aria-hidden="true" />}
       <span class="when">{when(event)}</span>
       <span class="what">
-        <i class={number < 0 ? "swatch" : `swatch s${number % COLOURS}`} aria-hidden="true" /><bdi>{name}</bdi>
-        <small class={still ? "still" : "soft"}>{still ? t("live.still") : duration(Math.max(0, end - start))}</small>
+        <i class={number < 0 ? "swatch" : `swatch s${number % COLOURS}`} aria-hidden="true" /><bdi>{name}</bdi>{" "}
+        <small class={still ? "still" : "soft"}>{still ? t("live.still") : duration(Math.max(0, end - start))}</small>{" "}
         <small class="soft">{t(confidence >= SURE ? "hit.sure" : "hit.maybe")}</small>
       </span>
       <Bar value={confidence} text={share(confidence)} low={confidence < SURE} />

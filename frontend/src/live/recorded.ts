@@ -7,6 +7,7 @@ import { recording, type Recording } from "../recording/recording";
 import { say } from "../said";
 import { t } from "../words";
 import { partOf } from "./clips";
+import { events } from "./events";
 import { heard, length, phase } from "./seen";
 import { Session } from "./session";
 import type { Left } from "./socket";
@@ -73,7 +74,8 @@ export class RecordingSession extends Session {
     if (phase.peek() === "idle") return;
     if (left.why === "done") {
       heard.value = length.peek();
-      return this.end("live.heard_all");
+      this.end("live.heard_all");
+      return say(`${t("live.heard_all")} ${t("live.count", { count: events.peek().length })}`);
     }
     tell("live", () => (left.why === "refused" ? left.text : t(left.why === "full" ? "live.full_now" : "common.lost")));
     this.end("live.refused");

@@ -16,6 +16,7 @@ export const level = signal(-Infinity); // dB of full scale
 export const length = signal(0); // seconds of a recording; 0 of a microphone
 export const muted = signal(false); // nothing but zeros came for a while
 export const unknown = signal<readonly Unknown[]>([]); // words that the model does not know
+export const asked = signal(0); // least confidence that is told of
 export const note = signal(""); // of the server
 export const drawn = signal(0); // grows when there is more to draw
 export const clockAt = signal<(seconds: number) => number | null>(() => null); // the time of day of a second, ms; null of a recording

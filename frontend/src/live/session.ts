@@ -1,7 +1,7 @@
 // What every watch shares: it tells the server what is listened for, and takes what the server tells.
 import { batch } from "@preact/signals";
 import { addEvent, endAll, keepClip, type Heard } from "./events";
-import { addWindow, drawn, heard, learning, names, note, over, phase, unknown, type Phase } from "./seen";
+import { addWindow, asked, drawn, heard, learning, names, note, over, phase, unknown, type Phase } from "./seen";
 import { WatchSocket, type Left, type Message, type Told, type Wish } from "./socket";
 import { settings } from "./wish";
 import type { Key } from "../strings";
@@ -28,6 +28,7 @@ export abstract class Session {
   abstract apply(wish: Wish): void;
 
   protected join(): void {
+    asked.value = this.wish.on;
     this.socket?.drop();
     endAll();
     this.number = ++sockets;

@@ -78,7 +78,7 @@ export const LIVE = {
   "live.at": ["{name}: {share}", "{name}：{share}"],
   "live.events": ["Events", "事件"],
   "live.none_yet": ["Nothing yet.", "还没有事件。"],
-  "live.none": ["Nothing was heard.", "没有听到任何事件。"],
+  "live.none": ["Nothing was heard with a confidence of {share} or more.", "没有听到置信度达到 {share} 的声音。"],
   "live.still": ["now", "现在"],
   "live.older": ["{count:older one is|older ones are} not kept.", "另有 {count} 个更早的事件未保留。"],
   "live.download": ["Download {name}, {when}", "下载 {name}，{when}"],

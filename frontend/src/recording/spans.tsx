@@ -39,7 +39,7 @@ function Item({ start, end, label, colour, value, more, low, here }: Shown & { h
       >
         <i class={colour === undefined ? "swatch" : `swatch s${colour}`} aria-hidden="true" />
         <span class="when">{t("spans.from_to", { start: time(start), end: time(end) })}</span>
-        <span class="what"><bdi>{clean(label)}</bdi>{more && <small class="soft"><bdi>{clean(more)}</bdi></small>}</span>
+        <span class="what"><bdi>{clean(label)}</bdi>{" "}{more && <small class="soft"><bdi>{clean(more)}</bdi></small>}</span>
         {value !== undefined && <Bar value={value} text={share(value)} low={low} />}
       </button>
     </li>

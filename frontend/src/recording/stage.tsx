@@ -64,6 +64,7 @@ function Picture() {
   const canvas = useRef<HTMLCanvasElement>(null);
   useEffect(() => {
     const ends = [redraw(canvas.current!), point(box.current!)];
+    if (document.activeElement?.matches("main")) box.current!.focus({ preventScroll: true }); // opened from a place that is left
     return () => ends.forEach((end) => end());
   }, []);
   const seconds = recording.value?.seconds ?? 0;

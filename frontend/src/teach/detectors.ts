@@ -16,6 +16,7 @@ export const DRAFT = "draft:";
 export const detectors = signal<All | null>(null);
 export const done = signal({ keep: "", taught: "" }); // what was done, as a sentence beside where it was
 export const working = signal("");
+const keptAs = signal({ draft: "", name: "" }); // what was kept last, and under which name
 
 /** Where one of them is asked for. */
 function place(name: string, what: string): string {
@@ -42,7 +43,13 @@ export function forgotten(error: unknown): void {
 
 /** What a detector is called; a draft has an id that says nothing. */
 export function nameOfTaught(name: string): string {
-  return name.startsWith(DRAFT) ? t("taught.draft") : clean(name);
+  if (!name.startsWith(DRAFT)) return clean(name);
+  return lesson.value?.id === name ? clean(title()) : t("taught.draft");
+}
+
+/** By what a draft is searched with: what was kept has a name, which also a link of tomorrow finds. */
+export function asKept(draft: string): string {
+  return keptAs.value.draft === draft && isOwn(keptAs.value.name) ? keptAs.value.name : draft;
 }
 
 export async function readDetectors(): Promise<void> {
@@ -93,6 +100,7 @@ export function keep(): Promise<void> {
   return change(() => void keep(), async () => {
     const found = await body<Kept>(await post("v1/detectors", { draft, name, over: isOwn(name) }));
     const lost = found.lost ? ` ${t("keep.lost", { count: found.lost })}` : "";
+    keptAs.value = { draft, name: found.detector.name };
     return t("keep.kept", { name: clean(found.detector.name) }) + lost;
   }, "keep");
 }

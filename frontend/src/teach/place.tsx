@@ -2,6 +2,7 @@
 import { useSignal, useSignalEffect } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { clean } from "../list/names";
+import { focusPart } from "../parts/focus";
 import { Icon } from "../parts/icons";
 import { page } from "../server";
 import { state } from "../state";
@@ -44,7 +45,7 @@ function Asking() {
   const submit = (event: Event) => {
     event.preventDefault();
     begin(name.value.trim(), words.value.trim());
-    (document.activeElement as HTMLElement | null)?.blur(); // keys answer from here on
+    focusPart(document.querySelector<HTMLElement>(".ask-one")); // keys answer from here on
   };
   const changed = () => examples.peek().length > 0 && rename(name.peek().trim(), words.peek().trim());
   return (

@@ -21,7 +21,7 @@ export const TEACH = {
   "ask_one.why_unsure": ["Hardest to tell, so your answer teaches most.", "最难判断，您的回答最有帮助。"],
   "ask_one.none": ["There is nothing left to ask. Add examples of your own, or other words.", "没有更多可提问的声音。请添加自己的示例，或换其他文字。"],
   "ask_one.empty": ["The library holds nothing to ask about. Add examples of your own.", "音库中没有可提问的声音，请添加自己的示例。"],
-  "ask_one.begin": ["Give it a name, and sounds of your library are played to you one by one; answer with Y or N.", "为它命名后，将逐个播放音库中的声音；按 Y 或 N 回答。"],
+  "ask_one.begin": ["Give it a name, and sounds of your library are played to you one by one; answer yes or no.", "为它命名后，将逐个播放音库中的声音；请回答“是”或“不是”。"],
   "ask_one.looking": ["Looking for sounds…", "正在查找声音…"],
   "ask_one.marked_yes": ["Yes: {name}", "是：{name}"],
   "ask_one.marked_no": ["No: {name}", "不是：{name}"],

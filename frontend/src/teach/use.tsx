@@ -8,7 +8,7 @@ import { Bar } from "../recording/asking";
 import { nameOf, version } from "../sounds";
 import { FRESH, go, state } from "../state";
 import { share, t } from "../words";
-import { detectors, done, download, isOwn, keep } from "./detectors";
+import { asKept, detectors, done, download, isOwn, keep } from "./detectors";
 import { heard, keyOf, playing, toggle } from "./hearing";
 import { begin, lesson, title } from "./lesson";
 import { mark, markOf } from "./marks";
@@ -30,7 +30,7 @@ export function Use() {
         <h3 id="use">{t("keep.title")}</h3>
         <div class="answers">
           {detectors.value?.writable && <button type="button" class="primary" onClick={() => void keep()}>{isOwn(name) ? t("keep.over", { name: clean(name) }) : t("keep.go")}</button>}
-          <button type="button" class="chip" onClick={() => findTaught(found.id)}><Icon name="search" />{t("keep.find")}</button>
+          <button type="button" class="chip" onClick={() => findTaught(asKept(found.id))}><Icon name="search" />{t("keep.find")}</button>
           <button type="button" class="chip" onClick={() => void download(found.id, name)}>{t("keep.file")}</button>
         </div>
         <p class="soft" hidden={!done.value.keep}>{done.value.keep}</p>

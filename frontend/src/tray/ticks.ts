@@ -34,6 +34,7 @@ export function untickAll(): void {
   ticked.value = new Set();
   done.value = "";
   clear("tray");
+  say(t("tray.count", { count: 0 }));
 }
 
 export function isFavourite(path: string): boolean {
@@ -91,9 +92,11 @@ export async function exportTicked(format: "zip" | "m3u8" | "csv"): Promise<void
   if (working.peek()) return;
   clear("tray");
   working.value = true;
+  const [paths, name] = [[...ticked.peek()], `openclap.${format}`];
   try {
-    const answer = await post("v1/library/export", { paths: [...ticked.peek()], format });
-    save(await blob(answer), `openclap.${format}`);
+    save(await blob(await post("v1/library/export", { paths, format })), name);
+    done.value = t("tray.saved", { name, count: paths.length });
+    say(done.value);
   } catch (error) {
     show("tray", error, () => void exportTicked(format));
   } finally {

@@ -19,7 +19,7 @@ export function Tray() {
   return (
     <section class="tray" aria-label={t("tray.label")}>
       <b>{t("tray.count", { count })}</b>
-      {FORMATS.map((format) => <button type="button" class="chip" key={format} disabled={working.value} onClick={() => void exportTicked(format)}>{t(`tray.${format}`)}</button>)}
+      {FORMATS.map((format) => <button type="button" class="chip" key={format} aria-disabled={working.value} onClick={() => void exportTicked(format)}>{t(`tray.${format}`)}</button>)}
       {library.value?.writable && <><TagMenu /><CollectionMenu /></>}
       {count === 2 && <button type="button" class="chip" onClick={() => go({ from: from!, to: to!, q: "", like: "", sound: "" })}>{t("tray.walk")}</button>}
       <button type="button" class="chip" onClick={() => (giveTicked(true), go({ place: "teach" }))}>{t("example.tray")}</button>
