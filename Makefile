@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 PYTEST := $(BIN)/python -m pytest -n auto --dist worksteal -o cache_dir=$(VENV)/pytest_cache
 DATA ?=
 
-.PHONY: demo test test-quick test-times check check-install check-page docs page bench format clean
+.PHONY: demo test test-quick test-times check check-install check-page docs page web bench format clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.base  ## install, synthesise a small library, index it, search it
@@ -38,6 +38,10 @@ check-page: $(VENV)/.node  ## whether src/openclap/page/static is what frontend/
 	rm -rf build/static && mkdir -p build && cp -r src/openclap/page/static build/static
 	$(MAKE) page
 	diff -rq build/static src/openclap/page/static
+
+web: $(VENV)/.node $(VENV)/.dev  ## the page without a server, in build/web, from web/ and mini as ONNX; asks npm's registry
+	$(BIN)/openclap export --onnx build/web-model --no-int8
+	cd web && PATH="$(abspath $(BIN)):$$PATH" && npm ci --no-audit --no-fund && npm run check && npm run build
 
 docs: $(VENV)/.dev  ## the documentation as a site, in build/site; a broken link or a docstring that cannot be read is an error
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict

@@ -20,7 +20,7 @@ import onnx
 import onnxruntime
 import pytest
 from conftest import long_wave
-from models_for_tests import MOBILENET_SMALL, PANN_SMALL, WORDS, small_clap, text_config
+from models_for_tests import MOBILENET_SMALL, PANN_SMALL, TEXT_KINDS, WORDS, small_clap, text_config
 from test_backends import AUDIO, random_model
 
 from openclap import CLAP, CLAPConfig
@@ -37,8 +37,10 @@ from openclap.backends.openvino_backend import OpenVINOBackend
 from openclap.bench import compare_with_onnx
 from openclap.checkpoints.compact import pack
 from openclap.clap import onnx_check, onnx_export
-from openclap.config import FrontEnd
+from openclap.confidence import ReferenceBank
+from openclap.config import TEXT, FrontEnd
 from openclap.errors import BadCheckpoint, MissingExtra, ModelError, ModelWarning, UsageError
+from openclap.normalization import normalize_rows
 from openclap.synth import KINDS, synthesise
 
 FRONT = FrontEnd(sampling_rate=16_000, n_fft=512, hop=320, f_max=7000.0)
@@ -64,6 +66,8 @@ def config_of(audio: str = "pann", fusion: str | None = None, **front: Any) -> C
         ("htsat", None, "repeatpad, decibels"),
         ("htsat", "aff_2d", "repeatpad, decibels"),
         ("htsat", "channel_map", "repeatpad, decibels"),
+        ("htsat", "iaff_1d", "repeatpad, decibels"),
+        ("pann", "aff_1d", "repeatpad, decibels"),
     ],
 )
 def test_waves_of_any_length_give_what_openclap_gives(audio: str, fusion: str | None, front: str) -> None:
@@ -106,7 +110,7 @@ def test_the_spectrum_by_products_is_the_fft(n_fft: int, hop: int) -> None:
     assert np.abs(made - log_mel(waves, front)).max() < 1e-3  # dB
 
 
-@pytest.mark.parametrize("kind", ["words", "roberta", "bert", "sbert"])
+@pytest.mark.parametrize("kind", TEXT_KINDS)
 def test_token_ids_give_what_openclap_gives(kind: str) -> None:
     text = WORDS if kind == "words" else replace(text_config(kind), pad_id=1)
     config = CLAPConfig(audio=PANN_SMALL, text=text, front_end=FRONT, embedding=24)
@@ -202,6 +206,14 @@ def test_texts_become_ids_by_the_tokenizer_of_the_folder(model: CLAP, exported: 
     assert whole == model.tokenizer(["the dog"])[0][0].tolist()
 
 
+def test_what_stands_behind_every_text_is_in_the_manifest(tokenizer_file: Path, tmp_path: Path) -> None:
+    """Microsoft's CLAP of 2023 reads a space behind each text, and has no token before it."""
+    config = CLAPConfig(audio=MOBILENET_SMALL, text=text_config("gpt2"), front_end=FRONT, embedding=24)
+    CLAP.from_config(config, tokenizer=tokenizer_file).export_onnx(tmp_path, int8=False)
+    told = json.loads((tmp_path / "manifest.json").read_text())["tokenizer"]
+    assert (told["suffix"], told["begin_ids"], told["end_ids"]) == (" ", [], [2])
+
+
 def test_the_same_model_gives_the_same_bytes(model: CLAP, exported: Path, tmp_path: Path) -> None:
     model.export_onnx(tmp_path / "new" / "folder")
     names = sorted(one.name for one in exported.iterdir())
@@ -229,12 +241,37 @@ def test_int8_is_left_out_where_asked_or_where_it_is_too_far(
 
 
 def test_an_older_export_leaves_nothing(model: CLAP, tmp_path: Path) -> None:
-    for name in ("audio.int8.onnx", "manifest.json", "notes.txt"):
+    for name in ("audio.int8.onnx", "manifest.json", "confidence.json", "notes.txt"):
         (tmp_path / name).write_text("of before")
     model.export_onnx(tmp_path, int8=False)
     assert not (tmp_path / "audio.int8.onnx").exists()
-    assert json.loads((tmp_path / "manifest.json").read_text())["model"] == "small"
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    assert manifest["model"] == "small"
+    assert manifest["confidence"] is None  # it has no curve of its own
+    assert not (tmp_path / "confidence.json").exists()
     assert (tmp_path / "notes.txt").read_text() == "of before"
+
+
+def test_the_confidence_of_a_cosine_is_in_the_folder(
+    model: CLAP, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What docs/onnx.md says of `confidence.json` gives what `ReferenceBank.confidence` gives."""
+    rows = normalize_rows(np.random.default_rng(0).standard_normal((9, 24)).astype(np.float32))
+    bank = ReferenceBank(rows[:3], rows[3:7])
+    monkeypatch.setattr(onnx_export, "has_own_curves", lambda clap: True)
+    monkeypatch.setattr(onnx_export, "reference_bank", lambda clap: bank)
+    model.export_onnx(tmp_path, int8=False)
+    given = json.loads((tmp_path / json.loads((tmp_path / "manifest.json").read_text())["confidence"]).read_text())
+    query, window = rows[7].astype(float), rows[8].astype(float)
+    a, b, c = given["words"]
+    to_sounds, to_texts = np.array(given["sounds"]) @ query, np.array(given["texts"]) @ window
+    logit = (
+        a
+        + b * (query @ window - to_sounds.mean()) / to_sounds.std()
+        + c * (query @ window - to_texts.mean()) / to_texts.std()
+    )
+    assert 1 / (1 + np.exp(-logit)) == pytest.approx(bank.confidence(rows[7], rows[8], words=True), rel=1e-4)
+    assert given["unlikely"] == bank.curves.unlikely
 
 
 def test_the_command_line_exports(model: CLAP, tmp_path: Path) -> None:
@@ -271,7 +308,10 @@ def test_a_graph_that_differs_is_refused(model: CLAP, tmp_path: Path, monkeypatc
     assert not (tmp_path / "manifest.json").exists()
 
 
-def test_a_tower_without_a_graph_is_named(tokenizer_file: Path, tmp_path: Path) -> None:
+def test_a_tower_without_a_graph_is_named(
+    tokenizer_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(TEXT, "clip", replace(TEXT["clip"], token_graph=None))  # as one of another package
     config = CLAPConfig(audio=MOBILENET_SMALL, text=text_config("clip"), front_end=FRONT, embedding=24)
     with pytest.raises(ModelError, match="its clip text tower has no graph that reads token ids; choose another model"):
         CLAP.from_config(config, tokenizer=tokenizer_file).export_onnx(tmp_path)

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tools_for_tests import TOOLS, find_tool
+from tools_for_tests import TOOLS, Tool, find_tool
 
 CONFTEST = """
 from tools_for_tests import pytest_addoption, pytest_configure, pytest_make_collect_report
@@ -60,3 +60,11 @@ def test_a_program_is_found_by_any_of_its_names(tmp_path: Path, monkeypatch: pyt
     program = tmp_path / TOOLS["chromium"].names[-1]
     program.touch(mode=0o755)
     assert find_tool("chromium") == str(program)
+
+
+def test_what_make_builds_is_found_where_it_was_built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = tmp_path / "index.html"
+    monkeypatch.setitem(TOOLS, "web", Tool((str(page),), "the page without a server", "make web"))
+    assert find_tool("web") is None
+    page.touch()
+    assert find_tool("web") == str(page)

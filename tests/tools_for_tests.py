@@ -1,4 +1,4 @@
-"""Programs besides Python that some tests need: where they are, and what is said once where one is missing.
+"""What some tests need besides Python, programs and what make builds: where it is, and what is said once where it is missing.
 
 @pytest.mark.needs("chromium")       skipped without it; `--no-skips` takes any skip for a failure, as CI does
 """
@@ -10,34 +10,42 @@ import shutil
 from collections import Counter
 from collections.abc import Generator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-__all__ = ["TOOLS", "Tool", "find_tool"]
+__all__ = ["TOOLS", "WEB", "Tool", "find_tool"]
 
+ROOT = Path(__file__).parent.parent
+WEB = ROOT / "build" / "web"  # the static page, which is not in the repository
 ELSEWHERE = ("/usr/sbin", "/usr/local/sbin")  # where Debian puts servers, which is on no user's PATH
 
 
 @dataclass(frozen=True)
 class Tool:
-    """A program: its names on different systems, what is tested with it, the Debian package that brings it."""
+    """A program, or a file that is built: its names on different systems, what is tested with it, the command that brings it."""
 
     names: tuple[str, ...]
     what: str
-    package: str
+    get: str
 
 
 TOOLS = {
-    "chromium": Tool(("chromium", "chromium-browser", "google-chrome"), "the page in a real browser", "chromium"),
-    "curl": Tool(("curl",), "the README's requests", "curl"),
-    "ffmpeg": Tool(("ffmpeg",), "recordings that FFmpeg writes", "ffmpeg"),
-    "nginx": Tool(("nginx",), "the page and the service behind a proxy", "nginx"),
+    "chromium": Tool(
+        ("chromium", "chromium-browser", "google-chrome"), "the page in a real browser", "apt-get install chromium"
+    ),
+    "curl": Tool(("curl",), "the README's requests", "apt-get install curl"),
+    "ffmpeg": Tool(("ffmpeg",), "recordings that FFmpeg writes", "apt-get install ffmpeg"),
+    "nginx": Tool(("nginx",), "the page and the service behind a proxy", "apt-get install nginx"),
+    "web": Tool((str(WEB / "index.html"),), "the page without a server", "make web"),
 }
 
 
 def find_tool(tool: str) -> str | None:
-    """Where a program of the table lies, or None."""
+    """Where a program or file of the table lies, or None."""
+    if tool == "web":
+        return next((name for name in TOOLS[tool].names if Path(name).is_file()), None)
     path = os.pathsep.join([os.environ.get("PATH", os.defpath), *ELSEWHERE])
     return next((found for name in TOOLS[tool].names if (found := shutil.which(name, path=path))), None)
 
@@ -50,7 +58,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", f"needs(tool, ...): skipped where a program is missing, of {', '.join(TOOLS)}")
+    config.addinivalue_line("markers", f"needs(tool, ...): skipped where one is missing, of {', '.join(TOOLS)}")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -58,7 +66,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     for mark in item.iter_markers("needs"):
         for name in mark.args:
             if find_tool(name) is None:
-                pytest.skip(f"{TOOLS[name].what} (no {name} here: apt-get install {TOOLS[name].package})")
+                pytest.skip(f"{TOOLS[name].what} (no {name} here: {TOOLS[name].get})")
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -8,7 +8,7 @@ import ort from "onnxruntime-node";
 const [folder, sound, ...texts] = process.argv.slice(2);
 const json = async (name) => JSON.parse(await readFile(join(folder, name), "utf8"));
 const manifest = await json("manifest.json");
-const { begin_ids, end_ids, max_tokens, file } = manifest.tokenizer;
+const { begin_ids, end_ids, max_tokens, suffix, file } = manifest.tokenizer;
 const tokenizer = new Tokenizer(await json(file), {});
 const audio = await ort.InferenceSession.create(join(folder, "audio.onnx"));
 const text = await ort.InferenceSession.create(join(folder, "text.onnx"));
@@ -22,7 +22,7 @@ async function embedWave(wave) {
 /** A text → its unit vector. */
 async function embedText(words) {
   const most = max_tokens - begin_ids.length - end_ids.length;
-  const ids = tokenizer.encode(words, { add_special_tokens: false }).ids.slice(0, most);
+  const ids = tokenizer.encode(words + suffix, { add_special_tokens: false }).ids.slice(0, most);
   const all = BigInt64Array.from([...begin_ids, ...ids, ...end_ids].map(BigInt));
   const shape = [1, all.length];
   const mask = new ort.Tensor("int64", all.map(() => 1n), shape);

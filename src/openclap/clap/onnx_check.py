@@ -20,7 +20,7 @@ from openclap.synth import synthesise
 if TYPE_CHECKING:
     from openclap.clap.clap import CLAP
 
-__all__ = ["EXACT", "WORST_COSINE", "OnnxCheck", "calibration_waves"]
+__all__ = ["EXACT", "WORST_COSINE", "OnnxCheck", "calibration_waves", "to_numbers"]
 
 EXACT = 1e-5  # largest difference of a number from openclap's own, in float32
 WORST_COSINE = 0.98  # of int8, over sounds and texts it was not calibrated with
@@ -95,11 +95,11 @@ class OnnxCheck:
         sounds = zip(SOUNDS, pcm, self.sizes, self.sounds, strict=True)
         return {
             "sounds": [
-                {"name": name, "pcm16": coded, "samples": size, "embedding": _numbers(row)}
+                {"name": name, "pcm16": coded, "samples": size, "embedding": to_numbers(row)}
                 for name, coded, size, row in sounds
             ],
             "texts": [
-                {"text": text, "input_ids": ids, "embedding": _numbers(row)}
+                {"text": text, "input_ids": ids, "embedding": to_numbers(row)}
                 for text, ids, row in zip(self.texts, self.ids, self.words, strict=True)
             ],
             "float32": {"largest_difference": EXACT},
@@ -112,5 +112,6 @@ def _repeated(wave: npt.NDArray[np.int16], size: int) -> Vectors:
     return np.resize(wave.astype(np.float32) / np.float32(FULL_SCALE), size)
 
 
-def _numbers(row: Vectors) -> list[float]:
-    return [round(float(x), 7) for x in row]
+def to_numbers(rows: Vectors) -> Any:
+    """Vectors as they stand in JSON files: seven digits after the point."""
+    return np.round(rows.astype(np.float64), 7).tolist()

@@ -6,6 +6,7 @@
     text.int8.onnx
     tokenizer.json    texts → ids, for the library `tokenizers` and its relatives
     self_check.json   inputs and what must come out
+    confidence.json   what turns a cosine into a confidence, where the model has curves of its own
     manifest.json     what all this is; written last
 
 Before the manifest is written every file is run on the inputs of self_check.json.
@@ -29,7 +30,8 @@ from openclap.backends.onnx.graphs import onnx_graph
 from openclap.backends.onnx.int8 import quantise
 from openclap.checkpoints.tokenizer import load_fast_tokenizer
 from openclap.checkpoints.weights import Weights
-from openclap.clap.onnx_check import EXACT, WORST_COSINE, OnnxCheck, calibration_waves
+from openclap.clap.onnx_check import EXACT, WORST_COSINE, OnnxCheck, calibration_waves, to_numbers
+from openclap.confidence import has_own_curves, reference_bank
 from openclap.errors import ModelError, ModelWarning, UsageError
 from openclap.normalization import Vectors
 from openclap.synth import synthesise_all
@@ -43,7 +45,7 @@ if TYPE_CHECKING:
 __all__ = ["FORMAT_NAME", "FORMAT_VERSION", "OnnxExport", "export_onnx"]
 
 FORMAT_NAME, FORMAT_VERSION = "openclap-onnx", 1
-MANIFEST, SELF_CHECK, TOKENIZER = "manifest.json", "self_check.json", "tokenizer.json"
+MANIFEST, SELF_CHECK, TOKENIZER, CONFIDENCE = "manifest.json", "self_check.json", "tokenizer.json", "confidence.json"
 TOWERS = ("audio", "text")
 
 
@@ -87,12 +89,14 @@ def export_onnx(
     check = OnnxCheck.of(clap)
     try:
         target.mkdir(parents=True, exist_ok=True)
-        for name in (MANIFEST, *(file_name(tower, "int8") for tower in TOWERS)):
+        for name in (MANIFEST, CONFIDENCE, *(file_name(tower, "int8") for tower in TOWERS)):
             (target / name).unlink(missing_ok=True)  # of an export that was here before
         writer = _TowerWriter(clap, weights, target, say, check, synthesise_all() if int8 else [])
         files = [file for tower in TOWERS for file in writer.write(tower)]
         _write_tokenizer(clap, target / TOKENIZER)
         write_json(target / SELF_CHECK, check.to_dict(), own=True)
+        if has_own_curves(clap):
+            write_json(target / CONFIDENCE, _confidence(clap), own=True)
         write_json(target / MANIFEST, _manifest(clap, files), own=True)
     except OSError as error:
         raise UsageError(f"{target} cannot be written to ({error.strerror or error}); choose another folder") from error
@@ -178,6 +182,17 @@ def _write_tokenizer(clap: CLAP, target: Path) -> None:
             shutil.copyfile(source, part)
 
 
+def _confidence(clap: CLAP) -> dict[str, Any]:
+    """What `ReferenceBank.confidence` takes for a query in words."""
+    bank = reference_bank(clap)
+    return {
+        "words": list(bank.curves.words),
+        "unlikely": bank.curves.unlikely,
+        "texts": to_numbers(bank.texts),
+        "sounds": to_numbers(bank.sounds),
+    }
+
+
 def _manifest(clap: CLAP, files: list[OnnxFile]) -> dict[str, Any]:
     config, front, text = clap.config, clap.front_end, clap.config.text
     begin, end = text.ends
@@ -198,12 +213,14 @@ def _manifest(clap: CLAP, files: list[OnnxFile]) -> dict[str, Any]:
         "files": [asdict(one) for one in files],
         "tokenizer": {
             "file": TOKENIZER,
+            "suffix": text.suffix,
             "begin_ids": list(begin),
             "end_ids": list(end),
             "pad_id": text.pad_id,
             "max_tokens": clap.tokenizer.most,
         },
         "self_check": SELF_CHECK,
+        "confidence": CONFIDENCE if has_own_curves(clap) else None,
     }
 
 

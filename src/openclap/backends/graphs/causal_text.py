@@ -51,7 +51,8 @@ def _tower(g: Graph, config: CLAPConfig, names: Names, *, transposed: bool) -> o
 def _attention(g: Graph, parts: list[Node], text: TextConfig, later: Node) -> Node:
     """Queries, keys and values, in three products or side by side in one → (B, L, D)."""
     if len(parts) == 1:
-        parts = opset.split(parts[0], opset.constant(np.int64(2)), 3).outputs()
+        width = text.heads * text.head_size
+        parts = [g.part(parts[0], i * width, (i + 1) * width, 2) for i in range(3)]
     query, key, value = (
         g.transpose(g.reshape(part, 0, 0, text.heads, text.head_size), 0, 2, 1, 3) for part in parts
     )  # (B, H, L, D / H)

@@ -6,11 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 from openclap.backends.graphs import bert as graphs
+from openclap.backends.graphs import causal_text
 from openclap.backends.graphs.engine import opset
 from openclap.backends.graphs.ops import Graph, Node, join
+from openclap.backends.numpy_causal_text import CLIP_NAMES, GPT2_NAMES, Names
 from openclap.config import CLAPConfig, TextConfig
 
-__all__ = ["bert", "roberta", "sbert", "words"]
+__all__ = ["bert", "clip", "gpt2", "roberta", "sbert", "words"]
 
 TABLE = "text.tower.embeddings."
 
@@ -39,6 +41,26 @@ def bert(g: Graph, config: CLAPConfig, ids: Node, mask: Node) -> Node:
 def sbert(g: Graph, config: CLAPConfig, ids: Node, mask: Node) -> Node:
     """Sentence-BERT."""
     return _transformer(g, config, graphs.sbert, ids, _places(g, ids), mask)
+
+
+def clip(g: Graph, config: CLAPConfig, ids: Node, mask: Node) -> Node:
+    """CLIP, which gives the state of the end-of-text token: the first of the largest ids."""
+    is_largest = opset.convert(opset.equal(ids, opset.reduce_max(ids, g.index([1]), True)), "i64")
+    is_end = opset.equal(opset.cum_sum(is_largest, g.index(1)) * is_largest, g.index(1))
+    return join(causal_text.clip(g, config), [_causal(g, CLIP_NAMES, ids), opset.convert(is_end, "f32")])
+
+
+def gpt2(g: Graph, config: CLAPConfig, ids: Node, mask: Node) -> Node:
+    """GPT-2, which gives the state at the place told by the number of tokens that are not the pad token."""
+    is_token = opset.convert(opset.not_equal(ids, g.index(config.text.pad_id)), "i64")
+    end = opset.reduce_sum(is_token, g.index([1]), True) - g.index(1)
+    is_end = opset.convert(opset.equal(_places(g, ids), end), "f32")
+    return join(causal_text.gpt2(g, config), [_causal(g, GPT2_NAMES, ids), is_end])
+
+
+def _causal(g: Graph, names: Names, ids: Node) -> Node:
+    """Sums of word and position vectors (B, L, D)."""
+    return g.rows(names.tokens, ids) + g.rows(names.positions, _places(g, ids))
 
 
 def _places(g: Graph, ids: Node) -> Node:
