@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from browser_for_tests import PATIENCE
 from tools_for_tests import WEB
 
+PATIENCE = 30_000  # ms; a busy machine is slow
 RECORDINGS = """new Promise((resolve) => { const opening = indexedDB.open("openclap-web"); opening.onsuccess = () => {
   const all = opening.result.transaction("recordings").objectStore("recordings").getAll();
   all.onsuccess = () => { opening.result.close(); resolve(all.result.map((one) => [one.path, [...one.starts], [...one.ends], [...one.vectors]])); } } })"""
