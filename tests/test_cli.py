@@ -124,7 +124,7 @@ def test_embed(place: Path, suffix: str) -> None:
     ("args", "words"),
     [
         (("classify", "long.wav"), "--labels"),
-        (("search", "dog", "-k", "0"), "equal to 1"),
+        (("search", "dog", "-k", "0"), "is too small; give 1 or more"),
         (("search",), "say what to look for"),
         (("match", "long.wav", "dog", "--model", "nonsense"), "not a model"),
         (("embed", "long.wav", "-o", "x.csv"), ".npz or .parquet"),
