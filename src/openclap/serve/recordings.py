@@ -22,7 +22,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, BinaryIO, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -108,7 +108,8 @@ class Recording:
         SoundError
             It cannot be decoded, or would have more bytes than `most`.
         """
-        file = tempfile.TemporaryFile(dir=self.path.parent)  # noqa: SIM115 -- the caller closes it
+        # the caller closes it; on Windows it is of a type that only has the methods of a binary file
+        file = cast(BinaryIO, tempfile.TemporaryFile(dir=self.path.parent))  # noqa: SIM115
         try:
             write_excerpt(limit(self.sound, track=track), start, end, file, most)
         except SoundError as error:
