@@ -12,6 +12,7 @@ import soundfile as sf
 from typer.testing import CliRunner
 
 from openclap.cli.app import app
+from openclap.cli.show import short
 from openclap.errors import UsageError
 from openclap.synth import synthesise
 
@@ -104,4 +105,4 @@ def test_a_silent_recording_is_told(tmp_path: Path) -> None:
     sf.write(tmp_path / "nothing.wav", np.zeros(RATE), RATE)
     done = CliRunner().invoke(app, ["moments", str(tmp_path / "nothing.wav"), "rain"])
     assert done.exit_code == 0, done.output
-    assert f"nothing is heard in {tmp_path / 'nothing.wav'}" in done.stderr
+    assert f"nothing is heard in {short(str(tmp_path / 'nothing.wav'))}" in done.stderr

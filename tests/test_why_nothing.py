@@ -12,6 +12,7 @@ from models_for_tests import small_clap
 from typer.testing import CliRunner
 
 from openclap.cli.app import app
+from openclap.cli.show import short
 
 RATE = 16_000
 
@@ -35,13 +36,18 @@ def run(place: Path, *args: str, library: str = "library") -> tuple[int, str]:
     return done.exit_code, " ".join(f"{done.output} {done.exception or ''}".split())
 
 
+def told_as(place: Path, *below: str) -> str:
+    """A path below the sounds, as the command line shows it: relative where that is shorter from where tests run."""
+    return short(str(place.joinpath("sounds", *below)))
+
+
 def test_a_path_that_is_not_there_within_an_indexed_folder(place: Path) -> None:
     """It said "nothing in the library passes these filters", though none was given."""
     for verb in (["search", "rain"], ["similar", str(place / "alone" / "a.wav")]):
         code, told = run(place, *verb, str(place / "sounds" / "nothere"))
         assert code == 1
         assert "filters" not in told
-        assert f"no sound in {place}/sounds/nothere, which is not there, but 2 sounds in {place}/sounds" in told
+        assert f"no sound in {told_as(place, 'nothere')}, which is not there, but 2 sounds in {told_as(place)}" in told
         assert "check the path, or leave it out to search the whole library" in told
         assert told.count("nothere") == 1, "said once"
 
@@ -68,7 +74,7 @@ def test_a_folder_without_sounds_is_told_by_name(place: Path) -> None:
     code, told = run(place, "search", "rain", str(place / "sounds" / "empty"))
     assert (code, f"no sounds in {place}/sounds/empty; give a folder that holds some" in told) == (1, True)
     code, told = run(place, "recommend", "--like", "rain", "--in", str(place / "sounds" / "empty"))
-    assert f"no sound in {place}/sounds/empty, but 2 sounds in {place}/sounds" in told
+    assert f"no sound in {told_as(place, 'empty')}, but 2 sounds in {told_as(place)}" in told
     assert "add them: openclap index FOLDER" in told
 
 
@@ -78,7 +84,7 @@ def test_of_filters_it_says_which(place: Path) -> None:
     assert "none of the 2 sounds of the library passes --tag; ask for less, or leave it out" in told
     code, told = run(place, "search", "rain", str(place / "sounds" / "rain"), "--tag", "wet", "--min-seconds", "9")
     assert (
-        f"none of the 2 sounds in {place}/sounds/rain passes --min-seconds and --tag; ask for less, or leave one out"
+        f"none of the 2 sounds in {told_as(place, 'rain')} passes --min-seconds and --tag; ask for less, or leave one out"
         in told
     )
 
