@@ -20,6 +20,7 @@ import contextlib
 import math
 import threading
 import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
@@ -75,20 +76,38 @@ class ReferenceBank:
 
     def features(self, query: Vectors, window: Vectors, *, words: bool) -> tuple[float, ...]:
         """What the curves take: the cosine of two unit vectors (E,), seen against the banks."""
-        cosine = float(query @ window)
-        if words:
-            return _z_score(cosine, self.sounds @ query), _z_score(cosine, self.texts @ window)
-        mean = float((self.sounds @ query).mean() + (self.sounds @ window).mean()) / 2
-        share = (cosine - mean) / max(1 - mean, 1e-6)
-        return share, -math.log10(max(1 - share, 0.0) + ALMOST)
+        return self._features_of(query, words=words)(window)
 
     def confidence(self, query: Vectors, window: Vectors, *, words: bool) -> float:
         """How likely it is, in [0, 1], that a window (E,) holds what words or a sound (E,) ask for."""
+        return self.judge(query, words=words)(window)
+
+    def judge(self, query: Vectors, *, words: bool) -> Callable[[Vectors], float]:
+        """The `confidence` of a query (E,) in any window (E,); what needs no window is computed once."""
         start, *slopes = self.curves.words if words else self.curves.sounds
-        logit = start + sum(  # older curves of sounds have one slope
-            slope * feature for slope, feature in zip(slopes, self.features(query, window, words=words), strict=False)
-        )
-        return 1 / (1 + math.exp(-max(-30.0, min(30.0, logit))))
+        features = self._features_of(query, words=words)
+
+        def confidence(window: Vectors) -> float:
+            seen = features(window)
+            logit = start + sum(slope * x for slope, x in zip(slopes, seen, strict=False))  # older curves have one slope
+            return 1 / (1 + math.exp(-max(-30.0, min(30.0, logit))))
+
+        return confidence
+
+    def _features_of(self, query: Vectors, *, words: bool) -> Callable[[Vectors], tuple[float, ...]]:
+        sounds = self.sounds @ query
+        usual, spread = float(sounds.mean()), float(sounds.std())
+
+        def of_words(window: Vectors) -> tuple[float, ...]:
+            cosine, names = float(query @ window), self.texts @ window
+            return _z_score(cosine, usual, spread), _z_score(cosine, float(names.mean()), float(names.std()))
+
+        def of_sounds(window: Vectors) -> tuple[float, ...]:
+            mean = (usual + float((self.sounds @ window).mean())) / 2
+            share = (float(query @ window) - mean) / max(1 - mean, 1e-6)
+            return share, -math.log10(max(1 - share, 0.0) + ALMOST)
+
+        return of_words if words else of_sounds
 
     def relevance(self, query: Vectors, cosines: Vectors, named: Vectors) -> Vectors:
         """How well files fit words by their sound and by what they are called, in [0, 1] (N,).
@@ -182,6 +201,6 @@ def save_banks(place: Path, made: ReferenceBank) -> None:
             np.savez(file, texts=made.texts, sounds=made.sounds)
 
 
-def _z_score(cosine: float, reference: Vectors) -> float:
+def _z_score(cosine: float, mean: float, deviation: float) -> float:
     """The distance of a cosine from the mean of reference cosines, in standard deviations."""
-    return (cosine - float(reference.mean())) / max(float(reference.std()), 1e-6)
+    return (cosine - mean) / max(deviation, 1e-6)

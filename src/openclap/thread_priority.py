@@ -9,8 +9,9 @@ from contextlib import suppress
 
 __all__ = ["give_way"]
 
-# a third of a processor beside another thread that wants it, not a half; more would starve beside other programs
-NICENESS = 5
+# a tenth of a processor beside another thread that wants it all, not a half: searches beside an hour that is listened to
+# take 1.0 to 1.3 times as long, and 1.4 to 1.5 at 5 (`bench/page.py`); more would starve beside other programs
+NICENESS = 10
 
 
 def give_way() -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -66,7 +65,7 @@ def find_hits(
     if isinstance(query, Detector):
         confidence = lambda window: float(query.probability(window[None])[0])
     else:
-        confidence = partial(bank().confidence, vector, words=words)
+        confidence = bank().judge(vector, words=words)
     hits = []
     for row in rows:
         likely = 0.0 if row.silent or unknown else confidence(row.embedding)
