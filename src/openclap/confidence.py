@@ -89,7 +89,9 @@ class ReferenceBank:
 
         def confidence(window: Vectors) -> float:
             seen = features(window)
-            logit = start + sum(slope * x for slope, x in zip(slopes, seen, strict=False))  # older curves have one slope
+            logit = start + sum(
+                slope * x for slope, x in zip(slopes, seen, strict=False)
+            )  # older curves have one slope
             return 1 / (1 + math.exp(-max(-30.0, min(30.0, logit))))
 
         return confidence

@@ -37,8 +37,8 @@ def check_half(compare: Callable[[], float], half: str, key: str) -> None:
     facts = (key, half, ov.get_version(), ov.Core().get_property("CPU", "FULL_DEVICE_NAME"))
     name = hashlib.blake2b(repr(facts).encode(), digest_size=16).hexdigest()
     file = user_cache_path("openclap") / "half" / f"{name}.cosine"
-    content = compile_cache.read_cached(file)
-    worst = compare() if content is None else float(content)
+    content = compile_cache.map_cached(file)
+    worst = compare() if content is None else float(content.tobytes())
     if content is None:
         compile_cache.write_cached(file, repr(worst).encode())
     if not worst >= WORST_COSINE:

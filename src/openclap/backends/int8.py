@@ -63,9 +63,9 @@ def load_or_quantise(
     facts = (key, VERSION, ov.get_version(), device, MEAN_COSINE, WORST_COSINE)
     name = hashlib.blake2b(repr(facts).encode(), digest_size=16).hexdigest()
     file = user_cache_path("openclap") / "int8" / f"{name}.graph"
-    content = compile_cache.read_cached(file)
+    content = compile_cache.map_cached(file)
     if content is not None:
-        return _unpack(core, content), name
+        return _unpack(core, content.tobytes()), name
     quantised = _quantise(build(), clips(), run)
     compile_cache.write_cached(file, _pack(ov, quantised))
     return quantised, name

