@@ -34,10 +34,10 @@ check-install: $(VENV)/.dev  ## whether the versions resolve for each Python and
 page: $(VENV)/.node  ## the page's front end anew, from frontend/; asks npm's registry
 	cd frontend && PATH="$(abspath $(BIN)):$$PATH" && npm ci --no-audit --no-fund && npm run check && npm run build
 
-check-page: $(VENV)/.node  ## whether src/openclap/page/static is what frontend/ builds
-	rm -rf build/static && mkdir -p build && cp -r src/openclap/page/static build/static
+check-page: $(VENV)/.node  ## whether src/openclap/serve/static is what frontend/ builds
+	rm -rf build/static && mkdir -p build && cp -r src/openclap/serve/static build/static
 	$(MAKE) page
-	diff -rq build/static src/openclap/page/static
+	diff -rq build/static src/openclap/serve/static
 
 web: $(VENV)/.node $(VENV)/.dev  ## the page without a server, in build/web, from web/ and mini as ONNX; asks npm's registry
 	$(BIN)/openclap export --onnx build/web-model --no-int8

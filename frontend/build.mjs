@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 import * as esbuild from "esbuild";
 
 const here = dirname(fileURLToPath(import.meta.url));
-const out = join(here, "..", "src", "openclap", "page", "static");
+const out = join(here, "..", "src", "openclap", "serve", "static");
 const BUNDLED = ["@preact/signals", "@preact/signals-core", "preact"]; // what ends up in app.js
 
 const options = {

@@ -173,6 +173,33 @@ def test_on_a_phone_results_are_seen_without_scrolling(chromium: Any, url: str) 
     assert not tab.troubles
 
 
+def test_on_the_narrowest_phone_all_results_are_ticked_at_once(chromium: Any, url: str) -> None:
+    """The box that ticks all is in the head of the list, which phones have no room for: they had none."""
+    tab = opened(chromium, url, viewport={"width": 360, "height": 740}, is_mobile=True, has_touch=True)
+    assert tab.get_by_label("Tick all results").count() == 0  # of a library that may have a million
+    tab.fill("#query", "rain")
+    tab.keyboard.press("Enter")
+    tab.wait_for_selector(HIT)
+    box = tab.get_by_label("Tick all results").locator("visible=true")
+    box.tap()
+    assert tab.locator(".tray b").inner_text() == f"{tab.locator(ROW).count()} sounds ticked"
+    assert tab.evaluate("document.scrollingElement.scrollWidth") == 360
+    tab.locator(".body .c-tick input").first.tap()
+    wait(tab, "document.querySelector('.tick-all input').indeterminate")
+    box.tap()
+    box.tap()
+    assert tab.locator(".tray").count() == 0
+    assert tab.troubles == []
+
+
+def test_arrows_step_over_tools_that_are_not_shown(chromium: Any, url: str) -> None:
+    """→ stopped before the tools that phones alone have: the focus cannot go to what is not shown."""
+    tab = opened(chromium, url)
+    tab.locator("#filter").focus()
+    tab.keyboard.press("ArrowRight")
+    wait(tab, "document.activeElement.matches('.above [data-tool]')")
+
+
 def test_a_sound_is_taught_by_keyboard_alone(chromium: Any, url: str) -> None:
     tab = opened(chromium, url)
     tab.goto(url + "?place=teach")

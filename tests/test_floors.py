@@ -69,6 +69,7 @@ FLOORS = {
     "page": 8,
     "watch": 7,
     "cli": 9,
+    "llm_plugin": 10,
     "__main__": 10,
 }
 MODULES = sorted(p for p in ROOT.rglob("*.py") if p != ROOT / "__init__.py")

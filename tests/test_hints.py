@@ -24,7 +24,7 @@ from openclap.train.settings import Settings
 ROOT = Path(openclap.__file__).parent
 VERBS = "|".join(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
 COMMAND_LINE = re.compile(rf"(?<![\w-])--[a-z]|\bopenclap ({VERBS})\b")
-SHOWN_BY_THE_COMMAND_LINE_ALONE = ("cli", "demo.py")
+SHOWN_BY_THE_COMMAND_LINE_ALONE = ("cli", "demo.py", "llm_plugin.py")
 NOT_SAID_TO_A_USER = (
     "openclap eval {} {} {}",  # what marks a report in a Markdown file
     "# A configuration of  openclap train ",  # the first line of a file that the verb writes

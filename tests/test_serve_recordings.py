@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import gc
 import io
 import json
 import struct
@@ -26,6 +27,7 @@ from muxed_for_tests import Track, muxed, noise
 from server_for_tests import encoded, some_sounds
 
 from openclap import CLAP
+from openclap.audio.decode_limits import DecodeLimits
 from openclap.errors import RequestRefused
 from openclap.serve import recordings as recordings_module
 from openclap.serve.app import create_app
@@ -422,3 +424,145 @@ def test_a_track_is_chosen(app: FastAPI) -> None:
         assert (await client.post("/v1/match", json={**asked, "track": 3})).status_code == 422
 
     told(app, ask)
+
+
+SECONDS = 150  # of a recording that is drawn while somebody hangs up
+DRAWN = ("peaks", "spectrogram", "peaks?start=0&end=140&count=8000", "part?start=1&end=149")
+
+
+@pytest.fixture
+def blocks(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Decoding is slow; here is noted how far it came, block by block."""
+    came: list[float] = []
+    check = DecodeLimits.check
+
+    def slow(limits: DecodeLimits, name: str, seconds: float) -> None:
+        came.append(seconds)
+        time.sleep(0.02)
+        check(limits, name, seconds)
+
+    monkeypatch.setattr(DecodeLimits, "check", slow)
+    return came
+
+
+async def begun(blocks: list[float]) -> None:
+    while not blocks:
+        await asyncio.sleep(0.005)
+
+
+async def drawers_rest() -> None:
+    """Wait until no recording is drawn."""
+    while any(one.in_use for one in gc.get_objects() if type(one) is recordings_module.Recording):
+        await asyncio.sleep(0.005)
+
+
+@pytest.mark.parametrize("picture", DRAWN)
+def test_whoever_hangs_up_stops_the_drawing(app: FastAPI, blocks: list[float], picture: str) -> None:
+    """A long recording was drawn to its end for a visitor who had gone: two impatient ones kept all others waiting."""
+
+    async def ask(client: httpx.AsyncClient) -> None:
+        id = await uploaded(client, encoded(long_wave(SECONDS, RATE, seed=3), RATE))
+        blocks.clear()
+        asking = asyncio.create_task(client.get(f"/v1/recordings/{id}/{picture}"))
+        await begun(blocks)
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
+        at = len(blocks)
+        await drawers_rest()
+        assert len(blocks) <= at + 2
+        assert blocks[-1] < SECONDS / 2
+        assert (await client.get(f"/v1/recordings/{id}/{picture}")).status_code == 200  # nothing half done is kept
+
+    told(app, ask)
+
+
+def test_drawn_once_for_all_who_wait_and_on_for_who_stays(app: FastAPI, blocks: list[float]) -> None:
+    async def ask(client: httpx.AsyncClient) -> None:
+        id = await uploaded(client, encoded(long_wave(SECONDS, RATE, seed=4), RATE))
+        for picture in ("peaks", "spectrogram"):
+            blocks.clear()
+            first, second, third = (
+                asyncio.create_task(client.get(f"/v1/recordings/{id}/{picture}", headers=headers))
+                for headers in ({}, {}, LINES)
+            )
+            await begun(blocks)
+            first.cancel()
+            await asyncio.gather(first, return_exceptions=True)
+            assert (await second).status_code == (await third).status_code == 200
+            assert blocks == sorted(blocks)  # once, from beginning to end
+            assert blocks[-1] == pytest.approx(SECONDS, abs=1)
+
+    told(app, ask)
+
+
+def test_the_waveform_comes_in_lines(app: FastAPI, blocks: list[float]) -> None:
+    """A waveform that takes longer than an answer may was found by the next try; now that the work stops, lines wait for it."""
+
+    async def ask(client: httpx.AsyncClient) -> None:
+        peaks = f"/v1/recordings/{await uploaded(client, encoded(long_wave(SECONDS, RATE, seed=7), RATE))}/peaks"
+        first, second = await asyncio.gather(*(client.get(peaks, headers=LINES) for _ in range(2)))
+        for answer in (first, second):  # also who came second is told how far it is
+            told = [json.loads(line) for line in answer.text.splitlines()]
+            assert any(0 < line["progress"] < 1 for line in told[:-1])
+            assert told[-1]["result"] == (await client.get(peaks)).json()
+
+    told(app, ask)
+
+
+def test_who_waits_for_another_drawing_takes_no_drawer(app: FastAPI, blocks: list[float]) -> None:
+    """Whoever asked for what was being drawn waited for it in a thread of its own, of which there are two."""
+
+    async def ask(client: httpx.AsyncClient) -> None:
+        busy = await uploaded(client, encoded(long_wave(SECONDS, RATE, seed=5), RATE))
+        other = await uploaded(client, some_sounds(1)[0])
+        blocks.clear()
+        waiting = [asyncio.create_task(client.get(f"/v1/recordings/{busy}/peaks")) for _ in range(4)]
+        await begun(blocks)
+        assert (await client.get(f"/v1/recordings/{other}/peaks")).status_code == 200
+        assert not any(one.done() for one in waiting)
+        for one in waiting:
+            one.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+        await drawers_rest()
+
+    told(app, ask)
+
+
+def test_the_server_goes_down_while_it_draws(dog: bytes, blocks: list[float]) -> None:
+    kept = Recordings(ServeSettings())
+
+    async def ask() -> None:
+        with kept.begin() as upload:
+            upload.write(encoded(long_wave(SECONDS, RATE, seed=6), RATE))
+            found = upload.keep("long.wav")
+        blocks.clear()
+        drawing = asyncio.create_task(kept.draw_waveform(found, lambda seconds: None))
+        await begun(blocks)
+        await asyncio.to_thread(kept.close)
+        with pytest.raises(RequestRefused, match="going down"):
+            await drawing
+
+    asyncio.run(ask())
+
+
+def test_a_part_that_came_too_late_is_closed(dog: bytes) -> None:
+    kept, begin, files = Recordings(ServeSettings()), threading.Event(), []
+
+    def draw(gone: threading.Event) -> io.BytesIO:
+        begin.set()
+        gone.wait()
+        files.append(io.BytesIO())
+        return files[0]
+
+    async def ask() -> None:
+        with kept.begin() as upload:
+            upload.write(dog)
+            found = upload.keep("dog.wav")
+        drawing = asyncio.create_task(kept.draw(found, draw, drop=lambda file: file.close()))
+        await asyncio.to_thread(begin.wait)
+        drawing.cancel()
+        await asyncio.gather(drawing, return_exceptions=True)
+        await asyncio.to_thread(kept.close)
+        assert files[0].closed
+
+    asyncio.run(ask())

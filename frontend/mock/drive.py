@@ -188,6 +188,25 @@ def map_and_tray(running: Any, url: str, folder: Path | None) -> None:
     check("ticked sounds become a file", saved.value.suggested_filename == "openclap.csv")
 
 
+def tick_all(visit: Visit) -> None:
+    """On a phone all results are ticked by one box, even on the narrowest."""
+    tab, some = visit.tab, visit.tab.locator(".tray b").inner_text()
+    tab.set_viewport_size({"width": 360, "height": 740})
+    box = tab.locator(".tick-all input")
+    check(f"{visit.name} one of all is ticked", box.evaluate("box => box.indeterminate"))
+    box.tap()
+    check(f"{visit.name} all are ticked", "50" in tab.locator(".tray b").inner_text() and box.is_checked())
+    aligned = "[...document.querySelectorAll('.tick-all input, .body .c-tick input')].slice(0, 2).map((one) => one.getBoundingClientRect().x)"
+    check(f"{visit.name} the box lies above those of the rows", len({round(x) for x in tab.evaluate(aligned)}) == 1)
+    one_line = "document.querySelector('.above').getBoundingClientRect().height < 60"
+    check(f"{visit.name} what is above the list is one line", tab.evaluate(one_line))
+    check(f"{visit.name} nothing is wider than 360 px", tab.evaluate("document.scrollingElement.scrollWidth <= 360"))
+    box.tap()
+    check(f"{visit.name} none is ticked", tab.locator(".tray").count() == 0 and "1" in some)
+    tab.set_viewport_size({"width": 390, "height": 844})
+    tab.locator(".body .c-tick input").nth(1).click()
+
+
 def seen_by_all(running: Any, url: str, empty: str, folder: Path | None) -> None:
     """Every place in both languages and lights, on a screen and a phone: axe, and pictures."""
     for zh, dark, phone in ((False, False, False), (True, True, False), (False, True, True), (True, False, True)):
@@ -203,6 +222,8 @@ def seen_by_all(running: Any, url: str, empty: str, folder: Path | None) -> None
         tab.wait_for_selector(".player")
         visit.picture(folder, "search")
         visit.axe("search, tray, player")
+        if phone:
+            tick_all(visit)
         buttons = tab.locator("button[popovertarget]:visible")
         for number in range(buttons.count()):
             buttons.nth(number).click()

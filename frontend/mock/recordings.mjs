@@ -191,6 +191,7 @@ export async function recordings(request, answer, path, query, tools) {
   const one = kept.get(id);
   if (!one) error(answer, 404, "there is no such recording, or no longer; upload it again");
   else if (!what) json(answer, one);
+  else if (what === "peaks" && request.headers.accept?.includes("ndjson")) send(answer, 200, `${JSON.stringify({ progress: 0 })}\n${JSON.stringify({ result: { peaks: peaks(one, query) } })}\n`, { "Content-Type": "application/x-ndjson" });
   else if (what === "peaks") json(answer, { peaks: peaks(one, query) });
   else if (what === "spectrogram" && request.headers.accept?.includes("ndjson")) {
     answer.writeHead(200, { "Content-Type": "application/x-ndjson" });

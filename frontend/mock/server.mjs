@@ -14,7 +14,7 @@ const option = (name, otherwise) => {
   return at < 0 ? otherwise : process.argv[at + 1];
 };
 const flag = (name) => process.argv.includes(`--${name}`);
-const STATIC = join(dirname(fileURLToPath(import.meta.url)), "..", "..", "src", "openclap", "page", "static");
+const STATIC = join(dirname(fileURLToPath(import.meta.url)), "..", "..", "src", "openclap", "serve", "static");
 const SLOW = Number(option("slow", 0));
 const CSP = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; media-src 'self' data: blob:; connect-src 'self' blob:; font-src 'self'; worker-src 'self' blob:; manifest-src 'self'; frame-src 'self'; base-uri 'none'; form-action 'none'";
 const TYPES = { ".html": "text/html; charset=utf-8", ".js": "text/javascript", ".css": "text/css" };

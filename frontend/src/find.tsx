@@ -3,6 +3,7 @@ import { results, rows, shownHits } from "./finding";
 import { AddWindow, adding, Empty } from "./add/add";
 import { Filters } from "./filters/filters";
 import { clean } from "./list/names";
+import { TickAllChoice } from "./list/head";
 import { List } from "./list/list";
 import { SoundMap } from "./map/map";
 import { Icon } from "./parts/icons";
@@ -38,6 +39,7 @@ function Above() {
   version.value;
   return (
     <div class="above">
+      {mode.value !== "library" && view === "list" && shownHits.value.length > 0 && <TickAllChoice />}
       <h3><Count /></h3>
       {mode.value !== "library" && <button type="button" data-tool class="chip" aria-label={t("list.back")} onClick={() => go({ q: "", like: "", sound: "", taught: "", from: "", to: "" })}><Icon name="close" /><span class="wide-only">{t("list.back")}</span></button>}
       <span class="grow" />

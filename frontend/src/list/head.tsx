@@ -26,21 +26,28 @@ function Column({ sort, name, label }: { sort?: Sort; name: string; label: Key }
   );
 }
 
-function TickAll() {
+/** Ticks all results, or none; `tool` puts it into the toolbar. */
+function TickAll({ tool }: { tool?: boolean }) {
   const paths = shownHits.value.map(({ path }) => path);
-  const all = paths.length > 0 && paths.every((path) => ticked.value.has(path));
+  const count = paths.filter((path) => ticked.value.has(path)).length;
+  const all = count > 0 && count === paths.length;
   return (
-    <span role="columnheader" class="c-tick">
-      <input type="checkbox" tabIndex={-1} checked={all} aria-label={t("list.tick_all")} onChange={() => (all ? paths.forEach((path) => tick(path, false)) : tickAll(paths))} />
-    </span>
+    <label class="tick">
+      <input type="checkbox" data-tool={tool} tabIndex={tool ? undefined : -1} checked={all} indeterminate={count > 0 && !all} disabled={!paths.length} aria-label={t("list.tick_all")} onChange={() => (all ? paths.forEach((path) => tick(path, false)) : tickAll(paths))} />
+    </label>
   );
+}
+
+/** Where the head has no room (phones): above the ticks of the rows. */
+export function TickAllChoice() {
+  return <span class="tick-all"><TickAll tool /></span>;
 }
 
 export function Head() {
   return (
     <div class="head" role="rowgroup">
       <div class="row" role="row" aria-rowindex={1}>
-        {mode.value === "library" ? <Column name="c-tick" label="list.tick" /> : <TickAll />}
+        {mode.value === "library" ? <Column name="c-tick" label="list.tick" /> : <span role="columnheader" class="c-tick"><TickAll /></span>}
         <Column name="c-play" label="player.play" />
         <Column name="c-name" label="list.name" sort="name" />
         {mode.value !== "library" && <Column name="c-relevance" label="list.relevance" />}

@@ -31,7 +31,7 @@ function rove(bar: HTMLElement, target?: EventTarget | null): void {
 function step(event: KeyboardEvent): void {
   const target = event.target as HTMLElement;
   if (!target.hasAttribute("data-tool") || event.altKey || event.ctrlKey || event.metaKey) return;
-  const all = tools(event.currentTarget as HTMLElement);
+  const all = tools(event.currentTarget as HTMLElement).filter((tool) => tool.checkVisibility()); // some are for phones alone
   const at = all.indexOf(target);
   const keys: Record<string, number> = { ArrowLeft: at - 1, ArrowRight: at + 1, Home: 0, End: all.length - 1 };
   let to = keys[event.key];

@@ -84,12 +84,24 @@ function bytes(text: string): Uint8Array<ArrayBuffer> {
   return Uint8Array.from(atob(text), (sign) => sign.charCodeAt(0));
 }
 
-export const waveform = new Layer<Uint8Array>(8000, async (one, part, count, signal) => {
-  const { peaks } = await get<{ peaks: string }>(`${at(one)}/peaks`, { ...span(part), count }, signal);
+const LONG = 300; // seconds of a recording whose pictures take a while: longer than an answer may that is not in lines
+
+async function inLines<T>(address: string, signal: AbortSignal, tell?: (share: number) => void): Promise<T> {
+  const answer = await ask(address, { signal, headers: { Accept: "application/x-ndjson" } });
+  for await (const { progress, result } of lines<{ progress?: number; result?: T; error?: { message: string } }>(answer)) {
+    if (result) return result;
+    tell?.(progress ?? 0);
+  }
+  throw new Problem("", true); // it ended before it was drawn
+}
+
+export const waveform: Layer<Uint8Array> = new Layer(8000, async (one, part, count, signal) => {
+  const [path, wish] = [`${at(one)}/peaks`, { ...span(part), count }];
+  const short = one.seconds < LONG || waveform.pieces.length > 0;
+  const { peaks } = await (short ? get<{ peaks: string }>(path, wish, signal) : inLines<{ peaks: string }>(url(path, wish), signal));
   return bytes(peaks);
 });
 
-const LONG = 300; // seconds of a recording whose spectrogram takes a while
 export const drawing = signal<number | null>(null); // the share of it that is there
 
 export const spectrogram = new Layer<ImageBitmap>(4000, async (one, part, width, signal) => {
@@ -97,12 +109,8 @@ export const spectrogram = new Layer<ImageBitmap>(4000, async (one, part, width,
   if (one.seconds < LONG || spectrogram.pieces.length) return createImageBitmap(await blob(await ask(address, { signal })));
   drawing.value = 0;
   try {
-    const answer = await ask(address, { signal, headers: { Accept: "application/x-ndjson" } });
-    for await (const { progress, result } of lines<{ progress?: number; result?: { png: string }; error?: { message: string } }>(answer)) {
-      if (result) return await createImageBitmap(new Blob([bytes(result.png)], { type: "image/png" }));
-      drawing.value = progress ?? 0;
-    }
-    throw new Problem("", true); // it ended before it was drawn
+    const { png } = await inLines<{ png: string }>(address, signal, (share) => (drawing.value = share));
+    return await createImageBitmap(new Blob([bytes(png)], { type: "image/png" }));
   } finally {
     drawing.value = null;
   }

@@ -69,6 +69,7 @@ def _part(
     at = 0.0
     for rate, samples in decode_samples(file, decode_pass):
         here = decode_pass.skipped + at
+        decode_pass.limits.check(decode_pass.name, here)
         first, last = (max(0, round((one - here) * rate)) for one in (start, end))
         part = samples[first:last]
         if len(part):

@@ -5,6 +5,8 @@ The recording is streamed at its own rate; memory does not grow with its length.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 
@@ -22,8 +24,12 @@ LEAST = 16  # samples of a frame at first
 FULL = 255  # of full scale
 
 
-def peaks(sound: Sound, count: int = PEAKS) -> npt.NDArray[np.uint8]:
+def peaks(
+    sound: Sound, count: int = PEAKS, heard_seconds: Callable[[float], None] = lambda seconds: None
+) -> npt.NDArray[np.uint8]:
     """The loudest of each of so many parts of a sound that is a file, (count,): 255 is full scale.
+
+    `heard_seconds` is told how many seconds were read.
 
     Raises
     ------
@@ -38,6 +44,7 @@ def peaks(sound: Sound, count: int = PEAKS) -> npt.NDArray[np.uint8]:
         for rate, wave in decode.decode_blocks(file, decode_pass):
             heard += len(wave) / rate
             limits.check(decode_pass.name, heard)
+            heard_seconds(heard)
             rest = np.concatenate([rest, np.abs(wave)])
             whole = len(rest) // size * size
             loudest = np.concatenate([loudest, rest[:whole].reshape(-1, size).max(1, initial=0.0)])

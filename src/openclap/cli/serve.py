@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["VERBS", "make_site"]
 
-STATIC = Path(__file__).parents[1] / "page" / "static"  # the built front end
+STATIC = Path(__file__).parents[1] / "serve" / "static"  # the built front end
 REACH = "Who may use it"  # a panel of --help
 Config = Annotated[
     Path | None,

@@ -22,7 +22,7 @@ from openclap.serve.byte_ranges import disposition, file_content, ranged_respons
 from openclap.serve.engine import Engine
 from openclap.serve.inputs import describe_fault, read_request
 from openclap.serve.progress import LINES, Progress, answer_in_lines
-from openclap.serve.recording_pictures import peaks_between, spectrogram_between
+from openclap.serve.recording_pictures import draw_peaks, draw_spectrogram
 from openclap.serve.recordings import Recording, Recordings, Upload
 from openclap.serve.responses import ErrorResponse, PeaksOfRecording, RecordingResponse, RecordingTrack
 from openclap.serve.schemas import ExportSpansRequest, PartQuery, PictureQuery, RecordingFromLibrary, SpanQuery
@@ -150,12 +150,22 @@ class _RecordingRoutes:
         )
 
     async def draw_peaks(self, id: str, request: HttpRequest) -> Response:
-        """The waveform from `start` to `end`: the loudest of each of `count` parts, 0 to 255, in base64."""
+        """The waveform from `start` to `end`: the loudest of each of `count` parts, 0 to 255, in base64.
+
+        Where lines are asked for, how far it is.
+        """
         found, asked = self._recordings.get(id), _read_query(request, PictureQuery)
         start, end = _span(found, asked)
-        peaks = await self._recordings.draw(found, lambda: peaks_between(found, start, end, asked.count))
-        answer = PeaksOfRecording(peaks=base64.b64encode(peaks.tobytes()).decode())
-        return Response(answer.model_dump_json(), media_type="application/json")
+        progress = Progress(found.seconds)
+
+        async def compute() -> Response:
+            peaks = await draw_peaks(self._recordings, found, start, end, asked.count, progress.tell_seconds)
+            answer = PeaksOfRecording(peaks=base64.b64encode(peaks.tobytes()).decode())
+            return Response(answer.model_dump_json(), media_type="application/json")
+
+        if LINES in request.headers.get("accept", ""):
+            return answer_in_lines(request, progress, compute)
+        return await compute()
 
     async def draw_spectrogram(self, id: str, request: HttpRequest) -> Response:
         """The mel spectrogram from `start` to `end`, 50 Hz to 10 kHz, as a PNG of `width` times `height`.
@@ -167,9 +177,7 @@ class _RecordingRoutes:
         size, progress = (asked.width, asked.height), Progress(found.seconds)
 
         async def draw() -> bytes:
-            return await self._recordings.draw(
-                found, lambda: spectrogram_between(found, start, end, *size, progress.tell_seconds)
-            )
+            return await draw_spectrogram(self._recordings, found, start, end, *size, progress.tell_seconds)
 
         async def compute() -> Response:
             return JSONResponse({"png": base64.b64encode(await draw()).decode()})
@@ -183,7 +191,9 @@ class _RecordingRoutes:
         found, asked = self._recordings.get(id), _read_query(request, PartQuery)
         start, end = _span(found, asked)
         most = self._engine.settings.recording_bytes
-        file = await self._recordings.draw(found, lambda: found.open_part(start, end, asked.track, most))
+        file = await self._recordings.draw(
+            found, lambda gone: found.open_part(start, end, asked.track, most, gone), drop=lambda file: file.close()
+        )
         now = os.fstat(file.fileno())
         name = f"{PurePath(found.name).stem} {start:.2f}-{end:.2f}.wav"
         headers = {"Content-Disposition": disposition(name, download=True)}

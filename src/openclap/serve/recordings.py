@@ -10,7 +10,6 @@ go first that were not used for a while. All of them go with the server.
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 import shutil
 import tempfile
@@ -18,7 +17,6 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,15 +33,14 @@ from openclap.audio.peaks import peaks
 from openclap.audio.tracks import TrackFacts, list_tracks
 from openclap.describe.spectrogram import Pooling
 from openclap.errors import RequestRefused, SoundError
+from openclap.serve.drawers import Drawers, Heard
 from openclap.serve.settings import ServeSettings
-from openclap.thread_priority import give_way
 
 __all__ = ["Recording", "Recordings"]
 
 T = TypeVar("T")
 
 ID_BYTES = 24
-DRAWERS = 2  # threads that draw
 NAME_CHARACTERS = 200
 IDLE = 600.0  # seconds after the last use, from which on a recording makes room for another
 COARSE = 1 << 15  # parts of the waveform that is remembered; closer looks are decoded
@@ -65,6 +62,8 @@ class Recording:
         Set when the server ends: nothing more is decoded.
     in_use
         How many use it now.
+    drawn
+        What was drawn of the whole of it, by `Recordings.draw_waveform` and `draw_spectrogram`.
     """
 
     id: str
@@ -77,31 +76,17 @@ class Recording:
     used: float
     closing: threading.Event
     in_use: int = 0
-    _drawn: dict[str, npt.NDArray[np.generic]] = field(default_factory=dict)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    drawn: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
 
     @property
     def sound(self) -> Any:
         """The sound, which is decoded until the server ends."""
         return limit(self.path, stop=self.closing)
 
-    def waveform(self) -> npt.NDArray[np.uint8]:
-        """The loudest of each of many parts of it (`COARSE`,), computed once."""
-        return self._once("waveform", lambda: peaks(self.sound, COARSE))  # type: ignore[return-value]
-
-    def spectrogram(self, heard: Callable[[float], None] = lambda seconds: None) -> npt.NDArray[np.float32]:
-        """Its pooled mel spectrogram in dB (columns, 96), computed once; `heard` is told how many seconds were read."""
-
-        def make() -> npt.NDArray[np.float32]:
-            pooling = Pooling()
-            for seconds in pooling.read(self.sound):
-                heard(seconds)
-            return pooling.rows()
-
-        return self._once("spectrogram", make)  # type: ignore[return-value]
-
-    def open_part(self, start: float, end: float, track: int | None, most: int) -> BinaryIO:
-        """A part of it as a WAV file with its rate and channels, which is gone when it is closed.
+    def open_part(
+        self, start: float, end: float, track: int | None, most: int, stop: threading.Event | None = None
+    ) -> BinaryIO:
+        """A part of it as a WAV file with its rate and channels, which is gone when it is closed; not written on after `stop`.
 
         Raises
         ------
@@ -111,7 +96,7 @@ class Recording:
         # the caller closes it; on Windows it is of a type that only has the methods of a binary file
         file = cast(BinaryIO, tempfile.TemporaryFile(dir=self.path.parent))  # noqa: SIM115
         try:
-            write_excerpt(limit(self.sound, track=track), start, end, file, most)
+            write_excerpt(limit(self.sound, track=track, stop=stop), start, end, file, most)
         except SoundError as error:
             file.close()
             raise type(error)(self.name, error.cause) from None
@@ -119,12 +104,6 @@ class Recording:
             file.close()
             raise
         return file
-
-    def _once(self, name: str, make: Callable[[], npt.NDArray[np.generic]]) -> npt.NDArray[np.generic]:
-        with self._lock:  # who comes second waits, and decodes nothing
-            if name not in self._drawn:
-                self._drawn[name] = make()
-            return self._drawn[name]
 
 
 class Recordings:
@@ -135,7 +114,7 @@ class Recordings:
         self._kept: dict[str, Recording] = {}
         self._coming = 0  # bytes of uploads that are on their way
         self._lock, self._closing = threading.Lock(), threading.Event()
-        self._drawers = ThreadPoolExecutor(DRAWERS, "openclap-draw", give_way)
+        self._drawers = Drawers()
         self._folder: Path | None = None
         self._remove: Callable[[], object] = lambda: None
 
@@ -235,8 +214,21 @@ class Recordings:
                 recording.in_use -= 1
                 recording.used = time.monotonic()
 
-    async def draw(self, recording: Recording, draw: Callable[[], T]) -> T:
-        """Draw one of them in a thread, a few at a time.
+    async def draw(
+        self,
+        recording: Recording,
+        draw: Callable[[threading.Event], T],
+        *,
+        drop: Callable[[T], object] = lambda result: None,
+    ) -> T:
+        """Draw something of one of them in a thread, a few at a time.
+
+        Parameters
+        ----------
+        draw
+            Gets an event that is set when who asked has gone: it decodes no further then.
+        drop
+            Gets what was drawn for nobody.
 
         Raises
         ------
@@ -244,19 +236,61 @@ class Recordings:
             The server is going down.
         """
 
-        def held() -> T:
+        def held(gone: threading.Event) -> T:
             with self.hold(recording):
-                return draw()
+                return draw(gone)
 
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._drawers, held)
+            return await self._drawers.run(held, drop)
         except DecodingStopped:
-            raise RequestRefused("the server is going down", 503, "going_down") from None
+            raise _going_down() from None
+
+    async def draw_waveform(self, recording: Recording, heard: Heard) -> npt.NDArray[np.uint8]:
+        """The loudest of each of many parts of one of them (`COARSE`,), drawn once; `heard` is told how many seconds were read.
+
+        Raises
+        ------
+        SoundError, RequestRefused
+            It cannot be read any more; the server is going down.
+        """
+        return await self._draw_whole(recording, "waveform", lambda sound, tell: peaks(sound, COARSE, tell), heard)
+
+    async def draw_spectrogram(self, recording: Recording, heard: Heard) -> npt.NDArray[np.float32]:
+        """The pooled mel spectrogram of one of them in dB (columns, 96), drawn once; `heard` is told how many seconds were read.
+
+        Raises
+        ------
+        SoundError, RequestRefused
+            It cannot be read any more; the server is going down.
+        """
+
+        def draw(sound: Any, tell: Heard) -> npt.NDArray[np.float32]:
+            pooling = Pooling()
+            for seconds in pooling.read(sound):
+                tell(seconds)
+            return pooling.rows()
+
+        return await self._draw_whole(recording, "spectrogram", draw, heard)
+
+    async def _draw_whole(
+        self, recording: Recording, name: str, draw: Callable[[Any, Heard], npt.NDArray[Any]], heard: Heard
+    ) -> npt.NDArray[Any]:
+        def held(gone: threading.Event, tell: Heard) -> npt.NDArray[Any]:
+            with self.hold(recording):
+                recording.drawn[name] = draw(limit(recording.sound, stop=gone), tell)
+                return recording.drawn[name]
+
+        if name in recording.drawn:
+            return recording.drawn[name]
+        try:
+            return await self._drawers.run_shared((recording.id, name), held, heard)
+        except DecodingStopped:
+            raise _going_down() from None
 
     def close(self) -> None:
         """Forget all of them."""
         self._closing.set()
-        self._drawers.shutdown(cancel_futures=True)
+        self._drawers.close()
         with self._lock:
             self._kept.clear()
         self._remove()
@@ -273,6 +307,10 @@ class Recordings:
     def _forget(self, one: Recording) -> None:
         del self._kept[one.id]
         one.path.unlink(missing_ok=True)
+
+
+def _going_down() -> RequestRefused:
+    return RequestRefused("the server is going down", 503, "going_down")
 
 
 class Upload:
