@@ -138,7 +138,7 @@ def test_the_shipped_lexicon() -> None:
             said = Translator()(chinese)
             assert len(set(said)) >= len(said) - 2  # one label's English is not another's
     with pytest.raises(UsageError, match="no list of labels"):
-        labels("audioset.de")
+        labels("audioset.it")
 
 
 def test_chinese_and_english_give_the_same_vectors(mini: CLAP) -> None:

@@ -231,6 +231,14 @@ def test_where_the_library_lies_is_not_found_out(server: Running) -> None:
         refused(server, "/v1/search", 400, "invalid_request", json={"query": "rain", **filters})
 
 
+def test_what_was_understood_is_told(server: Running) -> None:
+    rain = [{"text": "Regen", "english": "rain"}]
+    for route in ("/v1/search", "/v1/moments"):
+        assert post(server, route, {"query": "Regen"})["understood"] == rain
+        assert post(server, route, {"query": "rain"})["understood"] == []
+    assert post(server, "/v1/moments", {"queries": ["Regen", "rain"]})["understood"] == rain
+
+
 def test_that_nothing_is_likely_is_told(server: Running, clap: CLAP) -> None:
     """Only whoever knew the model's threshold could tell from the confidences."""
     library = Library.open(server.folder / "library", model=clap)
@@ -240,7 +248,7 @@ def test_that_nothing_is_likely_is_told(server: Running, clap: CLAP) -> None:
         found = post(server, "/v1/moments", {"query": query})["nothing_likely"]
         assert found == library.moments(query, 5).nothing_likely
     nothing = post(server, "/v1/search", {"query": "rain", "path": "*.none"})
-    assert nothing == {"hits": [], "nothing_likely": True, "left_out": 0, "unknown": [], "by": "both"}
+    assert nothing == {"hits": [], "nothing_likely": True, "left_out": 0, "unknown": [], "understood": [], "by": "both"}
 
 
 def test_moments(server: Running, clap: CLAP, sounds: list[bytes]) -> None:

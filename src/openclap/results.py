@@ -30,6 +30,7 @@ __all__ = [
     "Span",
     "Step",
     "Tag",
+    "UnderstoodText",
     "UnknownWord",
     "Verification",
     "Windows",
@@ -282,6 +283,17 @@ class UnknownWord(Result):
         return f"{self.word} ({' or '.join(self.nearest)}?)" if self.nearest else self.word
 
 
+@dataclass(frozen=True)
+class UnderstoodText(Result):
+    """A text in another language, and the English that the text tower got for it."""
+
+    text: str
+    english: str
+
+    def __str__(self) -> str:
+        return f"{self.text}: {self.english}"
+
+
 class Ranked(list[R]):
     """Hits or moments, best first.
 
@@ -293,6 +305,8 @@ class Ranked(list[R]):
         False: the confidences were fitted for another model, so their order is right and their size is a guess.
     unknown
         Words of the query that the model was never taught.
+    understood
+        Texts of the query that were put into English, and their English.
     by
         What the order goes by: "sound", "names" or "both"; "sound" where no word of the query can be part of a name.
     """
@@ -304,12 +318,14 @@ class Ranked(list[R]):
         *,
         calibrated: bool = True,
         unknown: Iterable[UnknownWord] = (),
+        understood: Iterable[UnderstoodText] = (),
         by: Literal["both", "sound", "names"] = "sound",
     ) -> None:
         super().__init__(found)
         self.left_out = left_out
         self.calibrated = calibrated
         self.unknown = list(unknown)
+        self.understood = list(understood)
         self.by = by
 
     @property

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 Ids = npt.NDArray[np.int64]
 UNKNOWN = "[UNK]"
 LONGEST_WORD = 40  # letters of a word that is compared with the known ones
+KEPT = 1 << 16  # words of which it is remembered whether they are known
+MOST_BASICS = 0.75  # of a language's everyday words
 MIN_CHINESE_TOKENS = 1000  # a tokenizer made for English may hold a few Chinese characters of names
 
 
@@ -42,6 +44,7 @@ class Tokenizer:
         positions = config.most_tokens
         self.most = config.max_tokens if positions is None else min(config.max_tokens, positions)
         self._warned = False
+        self._known: dict[str, bool] = {}
         size = self._fast.get_vocab_size()
         if size > config.vocabulary:
             raise BadCheckpoint(
@@ -95,6 +98,28 @@ class Tokenizer:
     def _words(self) -> list[str]:
         """The whole words that the tower knows."""
         return sorted(word for word in self._fast.get_vocab() if word.isalpha() and len(word) > 2)
+
+    @property
+    def reads_whole_words(self) -> bool:
+        """Whether a word without a vector of its own means nothing to the tower."""
+        return self._config.reads_whole_words
+
+    def knows_word(self, word: str) -> bool:
+        """Whether a word, as it is or in lower case, is one token, as frequent words are."""
+        known = self._known.get(word)
+        if known is None:
+            if len(self._known) >= KEPT:
+                self._known.clear()
+            known = self._known[word] = any(map(self._is_one_token, dict.fromkeys((word, word.lower()))))
+        return known
+
+    def _is_one_token(self, word: str) -> bool:
+        tokens = self._fast.encode(f" {word}", add_special_tokens=False).tokens
+        return len(tokens) == 1 and tokens[0] != UNKNOWN
+
+    def reads(self, words: Sequence[str]) -> bool:
+        """Whether most everyday words of a language are one token: a tokenizer of many languages has nearly all."""
+        return sum(map(self.knows_word, words)) >= MOST_BASICS * len(words)
 
     def reads_chinese(self) -> bool:
         """Whether 1000 or more tokens hold a Chinese character: XLM-R has 15 000, a BERT for English 300."""

@@ -28,7 +28,7 @@ from openclap.config.checks import check_count
 from openclap.errors import SoundError, UsageError
 from openclap.language import Translator
 from openclap.normalization import Vectors
-from openclap.results import Description, Label, Match, Scores, UnknownWord, Windows
+from openclap.results import Description, Label, Match, Scores, UnderstoodText, UnknownWord, Windows
 
 if TYPE_CHECKING:
     from typing import Unpack  # Python 3.11
@@ -107,9 +107,9 @@ class CLAP:
         calibration
             A few dozen sounds of your kind for int8, used beside synthesised ones of every kind.
         translate
-            How Chinese texts are translated before they are embedded. "auto": into English, by the shipped lexicon,
-            unless the text tower knows Chinese itself or OPENCLAP_TRANSLATE says otherwise; "off": not at all; any
-            other value names a translation model.
+            How texts in other languages are translated before they are embedded. "auto": into English, by the shipped
+            lexicons, unless the text tower reads the language itself or OPENCLAP_TRANSLATE says otherwise; "off": not
+            at all; any other value names a translation model, for Chinese and Japanese.
         max_tokens
             Length at which texts are cut, begin and end included: at most the positions of the text tower, 512 for
             RoBERTa. None: as the model says, which is 77 for LAION's, as they were trained on.
@@ -355,7 +355,7 @@ class CLAP:
         output: Output = "embedding",
         normalize: bool = True,
     ) -> Vectors:
-        """Embed texts → float32 (M, E), unit rows. Chinese is translated into English first, see `in_english`.
+        """Embed texts → float32 (M, E), unit rows. Other languages are translated into English first, see `in_english`.
 
         `output` and `normalize` as in `encode_audio`; "frames" are the states of all tokens (M, L, D), zeros behind a
         text that is shorter than the longest.
@@ -378,7 +378,9 @@ class CLAP:
         return self._text.embed_prompts(fill_template(template, self._text.in_english(labels)))
 
     def in_english(self, texts: str | Sequence[str]) -> list[str]:
-        """The text that the text tower gets for each text: English unchanged, Chinese translated as `translate` says.
+        """The text that the text tower gets for each text: English unchanged, others as `translate` says.
+
+        The other languages are Chinese, Japanese, German, Spanish and French; which one it is, words and signs tell.
 
         Raises
         ------
@@ -391,6 +393,10 @@ class CLAP:
             Words were left out; the message names them.
         """
         return self._text.in_english(texts)
+
+    def understood(self, texts: str | Sequence[str]) -> list[UnderstoodText]:
+        """The texts that were put into English, each with its English; none that is English already."""
+        return self._text.understood(texts)
 
     def unknown_words(self, texts: str | Sequence[str]) -> list[UnknownWord]:
         """The words of texts that this model was never taught, each with known ones that are spelt like it.

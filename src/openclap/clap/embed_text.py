@@ -1,4 +1,4 @@
-"""Texts → unit rows; Chinese texts are translated into English first."""
+"""Texts → unit rows; those in other languages are translated into English first."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from openclap.checkpoints.tokenizer import Tokenizer
 from openclap.clap.outputs import UNIT, Wanted
 from openclap.clap.runtime import Runtime
 from openclap.errors import LanguageWarning, UsageError
-from openclap.language import Translator, has_foreign
+from openclap.language import ENGLISH_BASICS, SPACED, Language, Translator, has_foreign
 from openclap.normalization import Vectors
-from openclap.results import UnknownWord
+from openclap.results import UnderstoodText, UnknownWord
 from openclap.text_cache import TextEmbeddingCache
 from openclap.warn_caller import warn_caller
 
@@ -42,13 +42,28 @@ class TextEmbedder:
     def _reads_chinese(self) -> bool:
         return self.tokenizer.reads_chinese()
 
+    @cached_property
+    def _unread(self) -> tuple[Language, ...]:
+        """The languages of Latin letters that the tower does not read itself, and that can be told from English."""
+        if not self.tokenizer.reads(ENGLISH_BASICS):
+            return ()
+        return tuple(language for language in SPACED if not self.tokenizer.reads(language.basics))
+
     def in_english(self, texts: str | Sequence[str]) -> list[str]:
         """As `CLAP.in_english`."""
         many = as_text_list(texts)
         translator = self._translator
-        if translator.is_off or not any(map(has_foreign, many)) or (translator.is_auto and self._reads_chinese):
+        if translator.is_off:
             return many
-        return translator(many)
+        if not translator.is_auto:
+            return translator(many)
+        read = [has_foreign(text) and self._reads_chinese for text in many]
+        english = iter(
+            translator(
+                [text for text, as_it_is in zip(many, read, strict=True) if not as_it_is], self.tokenizer, self._unread
+            )
+        )
+        return [text if as_it_is else next(english) for text, as_it_is in zip(many, read, strict=True)]
 
     def unknown_words(self, texts: str | Sequence[str]) -> list[UnknownWord]:
         """As `CLAP.unknown_words`."""
@@ -60,6 +75,12 @@ class TextEmbedder:
                 if word not in found:
                     found[word] = UnknownWord(word, self.tokenizer.nearest_words(word))
         return list(found.values())
+
+    def understood(self, texts: str | Sequence[str]) -> list[UnderstoodText]:
+        """As `CLAP.understood`."""
+        many = list(dict.fromkeys(as_text_list(texts)))
+        pairs = zip(many, self.in_english(many), strict=True)
+        return [UnderstoodText(text, english) for text, english in pairs if english != text]
 
     def known_texts(self, texts: str | Sequence[str], if_empty: str) -> list[str]:
         """As `as_text_list`, and warn of words that the model was never taught."""

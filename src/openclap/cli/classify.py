@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["VERBS", "labels_given"]
 
-PACKAGED = (*LISTS, *(f"{name}.{language}" for name in LISTS for language in LANGUAGES))
+PACKAGED = (*LISTS, *(f"{name}.{language}" for language, names in LANGUAGES.items() for name in names))
 
 
 def match(

@@ -16,6 +16,7 @@ from openclap.cli.show import (
     plain,
     print_left_out,
     print_uncalibrated,
+    print_understood,
     print_unknown,
     span,
     table,
@@ -46,6 +47,7 @@ def show_hits(
     from openclap.cli.no_results import why_nothing
 
     print_unknown(hits.unknown)
+    print_understood(hits.understood)
     if not hits and not hits.left_out:
         err.print(plain(why_nothing(library, filter)))
     by_names = any(hit.relevance is not None for hit in hits)
@@ -88,6 +90,7 @@ def show_moments(
         write_moments_of_each(asked, output)
     for title, found in asked:
         print_unknown(found.unknown)
+        print_understood(found.understood)
         sure = [moment.confidence or 0.0 for moment in found]
         _print_unlikely(found, sure, "confidence", as_json)
         if as_json:
@@ -116,6 +119,7 @@ def show_steps(
     from openclap.cli.no_results import why_nothing
 
     print_unknown(steps.unknown)
+    print_understood(steps.understood)
     if not steps and not steps.left_out:
         err.print(plain(why_nothing(library, filter)))
     for where, one in {"begins": steps[0], "ends": steps[-1]}.items() if steps else ():

@@ -97,7 +97,7 @@ Translate = Annotated[
     typer.Option(
         "--translate",
         envvar="OPENCLAP_TRANSLATE",
-        help="Chinese words become English: auto, by the lexicon; off; or by this translation model",
+        help="Other languages become English: auto, by lexicons; off; or Chinese by this translation model",
         rich_help_panel=MACHINE,
     ),
 ]

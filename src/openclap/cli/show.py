@@ -24,7 +24,7 @@ from openclap.clock import clock
 from openclap.errors import OpenClapError, SoundError
 from openclap.plurals import count_noun
 from openclap.progress import bar
-from openclap.results import Failure, MissingFolder, UnknownWord
+from openclap.results import Failure, MissingFolder, UnderstoodText, UnknownWord
 
 __all__ = [
     "HINTS",
@@ -41,6 +41,7 @@ __all__ = [
     "print_left_out",
     "print_missing",
     "print_uncalibrated",
+    "print_understood",
     "print_unknown",
     "short",
     "span",
@@ -169,6 +170,12 @@ def print_unknown(words: Sequence[UnknownWord]) -> None:
     """Print in one line which words of a query the model was never taught, and what may have been meant."""
     if words:
         err.print(Text("this model does not know  ", "yellow") + plain(", ".join(map(str, words))))
+
+
+def print_understood(texts: Sequence[UnderstoodText]) -> None:
+    """Print in one line what a query in another language was taken for."""
+    if texts:
+        err.print(Text("understood as  ", "dim") + plain("; ".join(text.english for text in texts)))
 
 
 def exit_if_failed(failed: Sequence[Failure]) -> None:

@@ -11,7 +11,7 @@ import re
 from functools import cache
 from pathlib import Path
 
-__all__ = ["RUN", "has_foreign", "normalize_width", "to_simplified"]
+__all__ = ["RUN", "has_foreign", "has_kana", "normalize_width", "to_simplified"]
 
 HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f々〇"
 # kana and hangul; the lexicon has no words in them, but a translation model may
@@ -22,7 +22,13 @@ RUN = re.compile(f"[{HAN}{OTHER}{SIGNS}]+")  # what is translated in one piece; 
 _WIDE = {0xFEE0 + ord(sign): sign for sign in "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"}
 # invisible characters that web pages put between others
 _UNSEEN = dict.fromkeys(map(ord, "\u200b\u200c\u200d\u2060\ufe0e\ufe0f\ufeff"), "")
+_KANA = re.compile("[\u3041-\u30fa\u31f0-\u31ff]")
 _FOREIGN = re.compile(f"[{HAN}{OTHER}]")
+
+
+def has_kana(text: str) -> bool:
+    """Whether a text holds a letter of Japanese alone."""
+    return _KANA.search(text) is not None
 
 
 def has_foreign(text: str) -> bool:

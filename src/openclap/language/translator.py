@@ -1,35 +1,57 @@
-"""Translates texts into English: by the lexicon, by a translation model, or not at all."""
+"""Translates texts into English: by the lexicons, by a translation model, or not at all.
+
+狗叫, ワンワン           characters tell: Japanese where kana is among them, or where its lexicon needs fewer words
+Hundegebell im Wald     words tell: those that the text tower does not know as English, where a lexicon does
+Wind, chat, pain        stay: each is English
+"""
 
 from __future__ import annotations
 
 import os
 import re
 import threading
+import unicodedata
 from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from openclap.errors import LanguageWarning, UsageError
-from openclap.language.grammar import translate_phrase
+from openclap.language.grammar import split_words, translate_phrase
+from openclap.language.languages import LANGUAGES, SPACED, Language
 from openclap.language.lexicon import LEXICON_ENV, Lexicon, read_lexicon
-from openclap.language.script import RUN, has_foreign, normalize_width, to_simplified
+from openclap.language.script import RUN, has_foreign, has_kana, normalize_width, to_simplified
+from openclap.language.spaced import is_worth_reading, read_as, replace_words
 from openclap.warn_caller import warn_caller
 
 if TYPE_CHECKING:
     from openclap.language.seq2seq import Seq2Seq
 
-__all__ = ["Translator"]
+__all__ = ["TextTower", "Translator"]
 
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 TRANSLATE_ENV = "OPENCLAP_TRANSLATE"
 KEPT = 4096  # pieces of text whose English is remembered
 READ = 1000  # characters of a text that are translated; a text tower reads 77 tokens, at most 512
+READ_LATIN = 400  # of one in Latin letters, whose words are also looked for by their stems
 NAMED = 20  # the most unknown words that a message names
 
 
+class TextTower(Protocol):
+    """What must be known of a text tower to tell English from other languages in the same letters."""
+
+    @property
+    def reads_whole_words(self) -> bool:
+        """Whether a word that it was not taught means nothing to it."""
+        ...
+
+    def knows_word(self, word: str) -> bool:
+        """Whether a word has a token of its own."""
+        ...
+
+
 class Translator:
-    """Translates Chinese for text towers that read only English.
+    """Translates Chinese, Japanese, German, Spanish and French for text towers that read only English.
 
     Parameters
     ----------
@@ -58,7 +80,7 @@ class Translator:
                 " Helsinki-NLP/opus-mt-zh-en"
             )
         self._own = lexicon
-        self._lexicon: Lexicon | None = None
+        self._lexicons: dict[str, Lexicon] = {}
         self._model: Seq2Seq | None = None
         # piece → its English, and the unknown words in it
         self._cache: OrderedDict[str, tuple[str, tuple[str, ...]]] = OrderedDict()
@@ -74,8 +96,17 @@ class Translator:
         """Whether texts are not translated at all."""
         return self.choice == "off"
 
-    def __call__(self, texts: Sequence[str]) -> list[str]:
-        """Translate texts → their English, in order; one without Chinese, Japanese or Korean stays as it is.
+    def __call__(
+        self, texts: Sequence[str], tower: TextTower | None = None, spaced: Sequence[Language] = SPACED
+    ) -> list[str]:
+        """Translate texts → their English, in order; an English one stays as it is.
+
+        Parameters
+        ----------
+        tower
+            The text tower that the texts are for. Without one, texts without Chinese, Japanese or Korean stay.
+        spaced
+            The languages of Latin letters that the tower does not read itself.
 
         Raises
         ------
@@ -89,19 +120,54 @@ class Translator:
         LanguageWarning
             Words were left out because the lexicon does not know them; it names them.
         """
-        if self.is_off or not any(map(has_foreign, texts)):
+        if self.is_off:
             return list(texts)
+        left_out: list[str] = []
+        if tower is not None and self.is_auto:
+            texts = [text if has_foreign(text) else self._read_latin(text, tower, spaced, left_out) for text in texts]
+        english = self._translate_runs(texts, left_out) if any(map(has_foreign, texts)) else list(texts)
+        if left_out:
+            warn_caller(
+                f"left out, because the lexicon has no English for it: {_quote_words(list(dict.fromkeys(left_out)))};"
+                f" {ADVICE}",
+                LanguageWarning,
+            )
+        return english
+
+    def _translate_runs(self, texts: Sequence[str], left_out: list[str]) -> list[str]:
+        """Translate what is not in Latin letters; words that are not translated are added to `left_out`."""
         texts = [normalize_width(text)[:READ] if has_foreign(text) else text for text in texts]
         pieces = list(dict.fromkeys(piece for text in texts if has_foreign(text) for piece in _find_pieces(text)))
         known = self._translate_pieces(pieces)
         english = [self._put_together(text, known) if has_foreign(text) else text for text in texts]
-        unknown = dict.fromkeys(word for _, words in known.values() for word in words)
-        if unknown:
-            warn_caller(
-                f"left out, because the lexicon has no English for it: {_quote_words(list(unknown))}; {ADVICE}",
-                LanguageWarning,
-            )
+        left_out += [word for _, words in known.values() for word in words]
         return english
+
+    def _read_latin(self, text: str, tower: TextTower, spaced: Sequence[Language], left_out: list[str]) -> str:
+        """A text in the language that fits it best, put into English; one in English as it is.
+
+        A word of another language within an English text becomes English where it would mean nothing to the tower.
+        """
+        shown = unicodedata.normalize("NFC", text[:READ_LATIN])  # a file's name on macOS has its accents apart
+        if not spaced or not is_worth_reading(shown, tower.knows_word):
+            return text
+        lexicons = [(language, self._read_lexicon(language)) for language in spaced]
+        readings = [read_as(shown, language, lexicon, tower.knows_word) for language, lexicon in lexicons]
+        fitting = [reading for reading in readings if reading.fits]
+        if fitting:
+            best = max(fitting, key=lambda reading: (reading.known - len(reading.unknown), reading.exact))
+            left_out += best.unknown
+            return best.text
+        if tower.reads_whole_words and len(text) <= READ_LATIN:
+            mixed = [replace_words(shown, language, lexicon, tower.knows_word) for language, lexicon in lexicons]
+            english, count = max(mixed, key=lambda one: one[1])
+            return english if count else text
+        return text
+
+    def _read_lexicon(self, language: Language) -> Lexicon:
+        if language.code not in self._lexicons:
+            self._lexicons[language.code] = read_lexicon(self._own, language)
+        return self._lexicons[language.code]
 
     def _translate_pieces(self, pieces: list[str]) -> dict[str, tuple[str, tuple[str, ...]]]:
         with self._lock:
@@ -118,15 +184,25 @@ class Translator:
 
     def _translate(self, pieces: list[str]) -> list[tuple[str, tuple[str, ...]]]:
         if self.choice == "auto":
-            if self._lexicon is None:
-                self._lexicon = read_lexicon(self._own)
-            translations = [translate_phrase(to_simplified(piece), self._lexicon) for piece in pieces]
-            return [(english, tuple(unknown)) for english, unknown in translations]
+            return [self._translate_piece(piece) for piece in pieces]
         if self._model is None:
             from openclap.language.seq2seq import Seq2Seq
 
             self._model = Seq2Seq(self.choice)
         return [(english, ()) for english in self._model(pieces)]
+
+    def _translate_piece(self, piece: str) -> tuple[str, tuple[str, ...]]:
+        """The English of Chinese or Japanese, and its unknown words; Japanese where kana, or its lexicon, says so."""
+        japanese = self._read_lexicon(LANGUAGES["ja"])
+        if has_kana(piece):
+            english, unknown = translate_phrase(piece, japanese, "ja")
+            return english, tuple(unknown)
+        chinese, simple = self._read_lexicon(LANGUAGES["zh"]), to_simplified(piece)
+        if simple not in chinese and _count_words(piece, japanese) < _count_words(simple, chinese):
+            english, unknown = translate_phrase(piece, japanese, "ja")
+        else:
+            english, unknown = translate_phrase(simple, chinese)
+        return english, tuple(unknown)
 
     def _put_together(self, text: str, known: dict[str, tuple[str, tuple[str, ...]]]) -> str:
         """A text with its Chinese pieces in English, and spaces between them and other letters and digits."""
@@ -156,6 +232,12 @@ ADVICE = (
 def _quote_words(words: list[str]) -> str:
     more = len(words) - NAMED
     return "，".join(words[:NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def _count_words(text: str, lexicon: Lexicon) -> tuple[int, int]:
+    """How well a lexicon covers a text: characters that it does not know, then words that it needs."""
+    words = split_words(text, lexicon)
+    return sum(len(word.zh) for word in words if word.en is None), len(words)
 
 
 def _find_pieces(text: str) -> list[str]:

@@ -234,7 +234,8 @@ class Library(LibraryContents):
         vector = self._vector(asked.query, unwanted, k)
         clap = self._need_model()
         found = find_hits(self._store, clap, self._bank, asked, vector, k, per=per, by=by, missing=missing)
-        found.unknown = clap.unknown_words(texts_of(asked.query, unwanted))
+        texts = texts_of(asked.query, unwanted)
+        found.unknown, found.understood = clap.unknown_words(texts), clap.understood(texts)
         return found
 
     @property
@@ -289,7 +290,8 @@ class Library(LibraryContents):
         wanted, where = asked.query, self._where(asked.filter, options)
         clap, bank = self._need_model(), self._bank()
         found = recommend(self._store, clap, bank, wanted, unlikes, k, variety=variety, where=where, missing=missing)
-        found.unknown = clap.unknown_words([text for part in (*wanted, *unlikes) for text in texts_of(part)])
+        texts = [text for part in (*wanted, *unlikes) for text in texts_of(part)]
+        found.unknown, found.understood = clap.unknown_words(texts), clap.understood(texts)
         return found
 
     def journey(
@@ -337,12 +339,12 @@ class Library(LibraryContents):
             hits = self.search(sound, NEXT_BEST, filter=filter, missing=missing, **options)
             named = end_by_words(self._store, hits, ends)
             if named is None:
-                return Ranked((), hits.left_out, unknown=hits.unknown)
+                return Ranked((), hits.left_out, unknown=hits.unknown, understood=hits.understood)
             ends.append(named)
         where = self._where(filter, options)
         asked = [text for part in (a, b) if not isinstance(part, End) for text in texts_of(part)]
         steps, left_out = find_journey(self._store, ends[0], ends[1], n, where=where, missing=missing)
-        return Ranked(steps, left_out, unknown=clap.unknown_words(asked))
+        return Ranked(steps, left_out, unknown=clap.unknown_words(asked), understood=clap.understood(asked))
 
     def end(self, path: str) -> End | None:
         """A recording of the library, by its absolute path, as an end of `journey`; None where it is not there.

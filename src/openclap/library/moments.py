@@ -127,7 +127,9 @@ def rank_moments(clap: CLAP, query: Query, moments: Sequence[Moment], left_out: 
         moments = [replace(moment, confidence=0.0) for moment in moments]
     judged = [replace(m, unlikely=m.confidence is not None and m.confidence < least) for m in moments]
     calibrated = isinstance(query, Detector) or has_own_curves(clap)
-    return Ranked(judged, left_out, calibrated=calibrated, unknown=clap.unknown_words(texts_of(query)))
+    texts = texts_of(query)
+    unknown, understood = clap.unknown_words(texts), clap.understood(texts)
+    return Ranked(judged, left_out, calibrated=calibrated, unknown=unknown, understood=understood)
 
 
 @dataclass(frozen=True, eq=False)

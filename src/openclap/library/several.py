@@ -88,5 +88,6 @@ def _merge(found: Sequence[Ranked[R]], k: int, order: Callable[[R], float], key:
         sum(some.left_out for some in found),
         calibrated=all(some.calibrated for some in found),
         unknown={word.word: word for some in found for word in some.unknown}.values(),
+        understood=dict.fromkeys(text for some in found for text in some.understood),
         by=named[0] if named else found[0].by,
     )

@@ -37,7 +37,7 @@ from openclap.library.query import refuse_silent
 from openclap.library.search import By, Per
 from openclap.normalization import Vectors
 from openclap.options import DescribeOptions, TimelineOptions
-from openclap.results import Hit, Label, Match, Moment, Ranked, Scores, Step, UnknownWord
+from openclap.results import Hit, Label, Match, Moment, Ranked, Scores, Step, UnderstoodText, UnknownWord
 from openclap.serve.batched_embedder import CHUNK, BatchedEmbedder, Clips
 from openclap.serve.batching import BatchQueue
 from openclap.serve.descriptions import DescribeResult, describe_sound
@@ -188,6 +188,10 @@ class Engine:
     async def unknown_words(self, texts: Sequence[str]) -> list[UnknownWord]:
         """Words that the model was never taught, as `CLAP.unknown_words`."""
         return await asyncio.to_thread(self.clap.unknown_words, texts)
+
+    async def words_of(self, texts: Sequence[str]) -> tuple[list[UnknownWord], list[UnderstoodText]]:
+        """What is to be told of texts: words that the model does not know, and texts that were put into English."""
+        return await self.unknown_words(texts), await asyncio.to_thread(self.clap.understood, texts)
 
     async def describe(
         self,

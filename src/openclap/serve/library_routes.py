@@ -225,7 +225,8 @@ class _LibraryRoutes:
         self._files  # noqa: B018 -- refuses where there is no library
         found = await self._engine.journey(asked.start, asked.end, asked.n)
         steps = [JourneyStep(**{**step.to_dict(), "unlikely": step.unlikely or None}) for step in found]
-        answer = JourneyResponse(steps=steps, left_out=found.left_out, unknown=found.unknown)
+        unknown, understood = found.unknown, found.understood
+        answer = JourneyResponse(steps=steps, left_out=found.left_out, unknown=unknown, understood=understood)
         return Response(answer.model_dump_json(exclude_none=True), media_type="application/json")
 
     async def list_folders(self, request: HttpRequest) -> Response:

@@ -153,7 +153,14 @@ class LibraryView:
         if self._root is None:
             raise LibraryError("the library was emptied meanwhile")
         named = (replace(one, path=shown_name(one.path, self._root or "")) for one in found)
-        return Ranked(named, found.left_out, calibrated=found.calibrated, unknown=found.unknown, by=found.by)
+        return Ranked(
+            named,
+            found.left_out,
+            calibrated=found.calibrated,
+            unknown=found.unknown,
+            understood=found.understood,
+            by=found.by,
+        )
 
     def _path_of(self, name: str) -> str:
         if "\0" in name or name.startswith("/") or ".." in name.split("/"):

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from openclap.results import Label, Match, Tag, UnknownWord
+from openclap.results import Label, Match, Tag, UnderstoodText, UnknownWord
 
 __all__ = [
     "ClassifyResponse",
@@ -64,6 +64,12 @@ Unknown = Annotated[
 ]
 
 
+Understood = Annotated[
+    list[UnderstoodText],
+    Field(description="Texts in another language than English, and the English that the model got for them."),
+]
+
+
 Silent = Annotated[bool | None, Field(description="True where nothing is heard in the sound; otherwise missing.")]
 
 
@@ -72,6 +78,7 @@ class ClassifyResponse(BaseModel):
 
     labels: list[Label]
     unknown: Unknown = []
+    understood: Understood = []
     silent: Silent = None
 
 
@@ -103,6 +110,7 @@ class MatchResponse(BaseModel):
 
     matches: list[Match]
     unknown: Unknown = []
+    understood: Understood = []
     silent: Silent = None
 
 
@@ -157,6 +165,7 @@ class SearchResponse(BaseModel):
     nothing_likely: NothingLikely
     left_out: LeftOut = 0
     unknown: Unknown = []
+    understood: Understood = []
     by: Literal["both", "sound", "names"]
 
 
@@ -166,6 +175,7 @@ class JourneyResponse(BaseModel):
     steps: list[JourneyStep]
     left_out: LeftOut = 0
     unknown: Unknown = []
+    understood: Understood = []
 
 
 class Span(BaseModel):
@@ -191,6 +201,7 @@ class MomentsResponse(BaseModel):
     nothing_likely: NothingLikely
     left_out: LeftOut = 0
     unknown: Unknown = []
+    understood: Understood = []
 
 
 class RecordingTrack(BaseModel):

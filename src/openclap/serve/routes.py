@@ -174,8 +174,10 @@ class _ComputeRoutes(RequestReader):
 
         async def compute(progress: Progress | None) -> Response:
             labels = await self._engine.classify(source, asked.labels, asked.template, progress)
-            unknown = await self._engine.unknown_words(asked.labels)
-            return _json_response(ClassifyResponse(labels=labels, unknown=unknown, **labels.note()))
+            unknown, understood = await self._engine.words_of(asked.labels)
+            return _json_response(
+                ClassifyResponse(labels=labels, unknown=unknown, understood=understood, **labels.note())
+            )
 
         return await self._told(request, source, compute)
 
@@ -207,8 +209,10 @@ class _ComputeRoutes(RequestReader):
 
         async def compute(progress: Progress | None) -> Response:
             matches = await self._engine.match(source, asked.texts, progress)
-            unknown = await self._engine.unknown_words(asked.texts)
-            return _json_response(MatchResponse(matches=matches, unknown=unknown, **matches.note()))
+            unknown, understood = await self._engine.words_of(asked.texts)
+            return _json_response(
+                MatchResponse(matches=matches, unknown=unknown, understood=understood, **matches.note())
+            )
 
         return await self._told(request, source, compute)
 
@@ -237,6 +241,7 @@ class _ComputeRoutes(RequestReader):
                 nothing_likely=found.nothing_likely,
                 left_out=found.left_out,
                 unknown=found.unknown,
+                understood=found.understood,
                 by=found.by,
             )
         )
@@ -257,6 +262,7 @@ class _ComputeRoutes(RequestReader):
                     nothing_likely=found.nothing_likely,
                     left_out=found.left_out,
                     unknown=found.unknown,
+                    understood=found.understood,
                 )
             )
 
@@ -281,6 +287,7 @@ class _ComputeRoutes(RequestReader):
             by = ["query"] * len(words) + ["detector"] * len(taught)
             each = list(zip(by, names, found, strict=True))
             unknown = {one.word: one for some in found for one in some.unknown}
+            understood = dict.fromkeys(one for some in found for one in some.understood)
             given = source is not None
             return _json_response(
                 MomentsResponse(
@@ -288,6 +295,7 @@ class _ComputeRoutes(RequestReader):
                     nothing_likely=all(some.nothing_likely for some in found),
                     left_out=max(some.left_out for some in found),
                     unknown=list(unknown.values()),
+                    understood=list(understood),
                 )
             )
 

@@ -1,0 +1,139 @@
+"""The languages that are put into English, one row each: how their words are written, and how they are inflected.
+
+An ending is replaced by another one until a word is in the lexicon: `ladrando` − ando + ar → ladrar. Rules are tried in
+their order; words are compared without accents and case, as `openclap.words.fold` writes them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+
+__all__ = ["ALSO_ENGLISH", "ENGLISH_BASICS", "LANGUAGES", "SPACED", "Language", "common_words"]
+
+
+@dataclass(frozen=True)
+class Language:
+    """A language with a lexicon `CODE.csv` in this folder.
+
+    Attributes
+    ----------
+    spaced : bool
+        Whether spaces separate its words.
+    endings : tuple of (str, str)
+        Endings of inflected forms, and what stands in their place in the lexicon.
+    prefix : str
+        What an inflected form may begin with, too: ge|bell|t.
+    vowels : tuple of (str, str)
+        Vowels of stems that change: ll|ue|ve → ll|o|ver.
+    digraphs : tuple of (str, str)
+        How a letter is typed where a keyboard lacks it: Tuer → Tür, without its accent.
+    joints : tuple of str
+        What may stand between the words of a compound; none where the language has no compounds.
+    common : frozenset of str
+        Words that a model for English may know, as English texts quote them, and that are no English.
+    basics : tuple of str
+        Everyday words; a tokenizer that holds them whole is made for this language, too.
+    """
+
+    code: str
+    name: str
+    spaced: bool = True
+    endings: tuple[tuple[str, str], ...] = ()
+    prefix: str = ""
+    vowels: tuple[tuple[str, str], ...] = ()
+    digraphs: tuple[tuple[str, str], ...] = ()
+    joints: tuple[str, ...] = ()
+    common: frozenset[str] = field(default_factory=frozenset)
+    basics: tuple[str, ...] = ()
+
+
+def _split(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
+def _rules(text: str) -> tuple[tuple[str, str], ...]:
+    """`ando:ar s:` → (("ando", "ar"), ("s", "")); a rule without an ending only adds."""
+    return tuple((ending, put) for ending, _, put in (rule.partition(":") for rule in text.split()))
+
+
+GERMAN = Language(
+    "de",
+    "German",
+    endings=_rules(
+        "e: en: n: er: es: s: em: ern: nen: "
+        "t:en et:en end:en ende:en enden:en ender:en endes:en endem:en te:en ten:en st:en e:en "
+        "t:n nd:n nde:n nden:n nder:n ndes:n te:n ten:n le:eln re:ern es:en s:en"
+    ),
+    prefix="ge",
+    vowels=_rules("ie:e i:e"),
+    digraphs=_rules("ae:a oe:o ue:u"),
+    joints=("", "s", "es", "n", "en", "e", "er"),
+    common=frozenset(
+        _split(
+            "der das den dem des ein eine im auf mit und vogel musik von hahn bahn ist sein mein meine zur zu aus bei oder"
+            " uber essen"
+        )
+    ),
+    basics=_split("nicht können heute wurde zwischen während möglich Jahre müssen wieder schon Menschen"),
+)
+SPANISH = Language(
+    "es",
+    "Spanish",
+    endings=_rules(
+        "s: es: ces:z se: "
+        "ando:ar a:ar an:ar aba:ar aban:ar o:ar aron:ar ado:ar ada:ar ados:ar adas:ar andose:ar ante:ar antes:ar "
+        "iendo:er e:er en:er ia:er ian:er io:er ieron:er ido:er ida:er idos:er idas:er iendose:er yendo:er "
+        "iendo:ir e:ir en:ir ia:ir ian:ir io:ir ieron:ir ido:ir ida:ir idos:ir idas:ir iendose:ir yendo:ir "
+        "a:o as:o"
+    ),
+    vowels=_rules("ue:o ie:e i:e"),
+    common=frozenset(
+        _split("el los las una y con un la musica nino gallo que lo al del como esta ciudad noche rana guerra por")
+    ),
+    basics=_split("también años después puede entre desde hasta porque cuando mejor tiempo gobierno"),
+)
+FRENCH = Language(
+    "fr",
+    "French",
+    endings=_rules(
+        "s: x: es: aux:al e: "
+        "e:er es:er ent:er ant:er ante:er ants:er antes:er ait:er aient:er a:er ee:er ees:er ez:er "
+        "oie:oyer oient:oyer uie:uyer aie:ayer "
+        "issant:ir issante:ir issants:ir issent:ir issait:ir it:ir i:ir is:ir ie:ir ent:ir ant:ir "
+        ":re s:re ent:re ant:re ante:re ait:re u:re ue:re"
+    ),
+    vowels=_rules("ie:e eu:ou"),
+    common=frozenset(
+        _split(
+            "le les des une et dans sur du un la porte musique au aux bois cri que qui est il elle mer homme femme chats"
+            " clefs parc maison ecole sans par notre deux trois"
+        )
+    ),
+    basics=_split("aussi après toujours même depuis encore alors beaucoup jamais souvent notre années"),
+)
+CHINESE = Language("zh", "Chinese", spaced=False)
+JAPANESE = Language("ja", "Japanese", spaced=False)
+
+LANGUAGES: Mapping[str, Language] = {one.code: one for one in (CHINESE, JAPANESE, GERMAN, SPANISH, FRENCH)}
+SPACED = tuple(one for one in LANGUAGES.values() if one.spaced)
+
+
+# a tokenizer that does not hold most of these whole, as one of letters, cannot tell English from other languages
+ENGLISH_BASICS = _split("the and with of from people water music dog rain wind sound")
+# words that are in a lexicon and in English dictionaries, too, and that a small model may not know
+ALSO_ENGLISH = frozenset(
+    _split(
+        "acceleration aerosol arena automobile canoe canon canto cascades chant continuo continuos dialog dialogue discussion"
+        " echos eructation eruption explosions flatulence gospel hiphop instrument kayak klaxon lions mains mantras marimba"
+        " mastication metro monologue mosquito narration parquet pigeons pizzicato reflex salsa singe soundtrack steelpan"
+        " tabla telephones timbales trains trot vibrations wagon xylophone yodel"
+    )
+)
+
+
+@cache
+def common_words() -> frozenset[str]:
+    """The words of all spaced languages that a model for English may know."""
+    return frozenset().union(*(one.common for one in SPACED))
