@@ -21,7 +21,7 @@ from test_train import edit, place  # noqa: F401  (a fixture)
 from openclap import CLAP, CLAPConfig
 from openclap.backends.graphs import code_digest
 from openclap.checkpoints import weight_shapes
-from openclap.config import AUDIO, TEXT, Encoder, FrontEnd, TextConfig, encoders
+from openclap.config import AUDIO, TEXT, Encoder, FrontEnd, TextConfig, entry_points
 from openclap.errors import BadCheckpoint, ModelError, TrainingError, UsageError
 from openclap.train import train
 from openclap.train.pruning.units import Keep, smaller, units_of
@@ -169,9 +169,9 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (tmp_path / "site").mkdir()
     monkeypatch.syspath_prepend(tmp_path / "site")
     known, modules = (dict(AUDIO), dict(TEXT)), set(sys.modules)
-    encoders._entry_points.cache_clear()
+    entry_points._all_points.cache_clear()
     yield tmp_path / "site"
-    encoders._entry_points.cache_clear()
+    entry_points._all_points.cache_clear()
     for table, before in zip((AUDIO, TEXT), known, strict=True):
         for kind in set(table) - set(before):
             del table[kind]
@@ -269,7 +269,7 @@ def test_a_broken_package_is_named(site: Path, plugged: CLAPConfig, point: str, 
     with (site / "my_encoders" / "__init__.py").open("a") as file:
         file.write("PLAIN = Encoder(kind='toy', config=dict, module='my_encoders.towers:Bands')\n")
     sys.modules.pop("my_encoders", None)
-    encoders._entry_points.cache_clear()
+    entry_points._all_points.cache_clear()
     with pytest.raises(ModelError, match=told):
         CLAPConfig.from_dict({**config_of(), "audio": {"kind": "toy"}})
 
@@ -301,7 +301,7 @@ def test_packages_are_not_searched_for_what_is_built_in(monkeypatch: pytest.Monk
     def refuse() -> None:
         raise AssertionError
 
-    monkeypatch.setattr(encoders, "_entry_points", refuse)
+    monkeypatch.setattr(entry_points, "_all_points", refuse)
     assert CLAPConfig.from_dict(small_config().to_dict()).audio.kind == "pann"
     assert small_clap().encode_audio([(np.ones(16_000, np.float32), 16_000)]).shape == (1, 24)
 

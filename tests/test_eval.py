@@ -46,7 +46,6 @@ from openclap.eval.metrics import (
     retrieval_ranks,
     top_k,
 )
-from openclap.eval.mteb_adapter import MTEBModel
 from openclap.eval.probe import fit_layers, probe
 from openclap.eval.protocols import PROTOCOLS, Task, _LabelNames, add_published, read_dataset
 from openclap.eval.report import EvalReport, write_card, write_report
@@ -707,37 +706,6 @@ def test_a_report_is_json_that_names_its_format(tmp_path: Path) -> None:
     assert found["metrics"] == {"accuracy": {"value": 0.5, "low": 0.25, "high": 0.75}}
     with pytest.raises(UsageError, match="cannot be written"):
         write_report(a_report(), tmp_path / "nowhere/r.json")
-
-
-# -- mteb --------------------------------------------------------------------------------------------
-
-
-def test_mtebs_batches_become_unit_rows(clap: CLAP, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The protocol of mteb 2.26: batches of columns; sounds as {"array", "sampling_rate"}."""
-    model = MTEBModel(clap)
-    rng = np.random.default_rng(0)
-    sounds: list[dict[str, Any]] = [
-        {"array": rng.standard_normal(4000 + i).astype(np.float32), "sampling_rate": 8000} for i in range(3)
-    ]
-    facts: dict[str, Any] = {"task_metadata": None, "hf_split": "test", "hf_subset": "default", "prompt_type": None}
-    heard = model.encode([{"audio": sounds[:2]}, {"audio": sounds[2:]}], **facts, batch_size=2)
-    assert np.allclose(heard, clap.encode_audio([(s["array"], 8000) for s in sounds]), atol=1e-5)
-    read = model.encode([{"text": ["a dog", "rain", "glass"]}], **facts)
-    assert np.allclose(read, clap.encode_text(["a dog", "rain", "glass"]), atol=1e-6)
-    both = model.encode([{"text": ["a dog", "rain", "glass"], "audio": sounds}], **facts)
-    assert np.allclose(np.linalg.norm(both, axis=1), 1, atol=1e-5)
-    assert np.allclose(np.diag(model.similarity(heard, read)), model.similarity_pairwise(heard, read), atol=1e-6)
-    with pytest.raises(UsageError, match="text or audio"):
-        model.encode([{"image": []}])
-    monkeypatch.setitem(sys.modules, "mteb.models", None)
-    with pytest.raises(MissingExtra, match="pip install mteb"):
-        _ = model.mteb_model_meta
-    stub = types.ModuleType("mteb.models")
-    stub.ModelMeta = types.SimpleNamespace  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "mteb", types.ModuleType("mteb"))
-    monkeypatch.setitem(sys.modules, "mteb.models", stub)
-    meta = model.mteb_model_meta
-    assert (meta.name, meta.revision, meta.embed_dim) == ("openclap/small", clap.fingerprint, 24)
 
 
 # -- the command line --------------------------------------------------------------------------------

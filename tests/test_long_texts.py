@@ -13,9 +13,9 @@ from test_huggingface_fields import save
 from typer.testing import CliRunner
 
 from openclap import CLAP
+from openclap.adapters import MTEBModel
 from openclap.cli.app import app
 from openclap.errors import LanguageWarning, UsageError
-from openclap.eval.mteb_adapter import MTEBModel
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*nearly the same vector:openclap.errors.ModelWarning")
 

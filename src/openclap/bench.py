@@ -47,18 +47,17 @@ def measure(clap: CLAP, paths: Iterable[str] = ()) -> dict[str, Any]:
     most = clap.front_end.clip_seconds
     waves = [load(sound, rate, seconds=most) for sound in sounds]  # of a long recording only as much as a clip holds
     seconds = [len(wave) / rate for wave in waves]
-    clips = [make_clip((wave, rate), clap.front_end, long="head") for wave in waves]
-    mels = [clip.mel[None] for clip in clips]
-    short = np.array([False])
-    clap.backend.encode_audio(mels[0], short)  # the first call builds things and is not measured
+    as_waves = clap.checkpoint.package is not None  # which makes mels of its own, or none
+    to_clip = partial(make_clip, front_end=clap.front_end, long="head", as_waves=as_waves)
+    clips = [to_clip((wave, rate)) for wave in waves]
+    clap.encode_clips(clips[:1])  # the first call builds things and is not measured
     clap.encode_text(TEXTS[:1])
     vectors = np.random.default_rng(0).standard_normal((SEARCHED, clap.config.embedding)).astype(np.float32)
     query = vectors[0].copy()
-    to_clip = partial(make_clip, front_end=clap.front_end, long="head")
     stages = [
         _measure_stage("decode and resample", [partial(load, sound, rate, seconds=most) for sound in sounds], seconds),
-        _measure_stage("mel", [partial(to_clip, (wave, rate)) for wave in waves], seconds),
-        _measure_stage("model", [partial(clap.backend.encode_audio, mel, short) for mel in mels], seconds),
+        _measure_stage("fill up" if as_waves else "mel", [partial(to_clip, (wave, rate)) for wave in waves], seconds),
+        _measure_stage("model", [partial(clap.encode_clips, [clip]) for clip in clips], seconds),
         _measure_stage("text", [partial(clap.encode_text, text) for text in TEXTS * 3]),
         _measure_stage(f"search of {SEARCHED:,} vectors", [partial(_nearest, vectors, query)] * 5),
     ]
@@ -100,6 +99,8 @@ def compare_with_onnx(clap: CLAP, paths: Iterable[str] = (), *, threads: int | N
     from openclap.backends.onnx.graphs import onnx_graph
     from openclap.backends.onnx.session import OnnxSession
 
+    if clap.checkpoint.package is not None:
+        raise UsageError(f"{clap.name} is computed by {clap.checkpoint.package}, and has no graphs to compare")
     weights, rate = clap.checkpoint.weights, clap.front_end.sampling_rate
     mels_in, waves_in, text_in = (
         OnnxSession(onnx_graph(clap.config, weights, tower).SerializeToString(), threads=threads)

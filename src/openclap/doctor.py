@@ -11,6 +11,7 @@ from typing import Any
 
 from openclap.backends import native_halves
 from openclap.checkpoints.health import Finding
+from openclap.checkpoints.plugged_models import plugged_models
 from openclap.checkpoints.presets import find_preset
 from openclap.checkpoints.weights import count_parameters
 from openclap.clap import CLAP
@@ -50,22 +51,39 @@ def examine_installation(model: str) -> dict[str, Any]:
         "model": config.name,
         "from": clap.source,
         "towers": f"{config.audio.kind} + {config.text.kind}, fusion {config.fusion}, E = {config.embedding}",
-        "front end": _describe_front_end(config),
+        "front end": _describe_front_end(clap),
         "samples": _describe_rounding(config),
-        "parameters": f"{count_parameters(clap.checkpoint.weights) / 1e6:.1f} M",
+        "parameters": _describe_size(clap),
         "runs on": str(clap.backend.info),
         "precision fast": _describe_fast(model, clap),
-        "tokenizer": str(clap.checkpoint.tokenizer_file or "none: sounds only"),
+        "tokenizer": _describe_tokenizer(clap),
         "confidence": _describe_calibration(clap),
         "loaded in": f"{seconds:.2f} s",
     }
+    plugged = [f"{one.name} of {one.package}" + (f" ({one.note})" if one.note else "") for one in plugged_models()]
+    if plugged:
+        installation["models of packages"] = "; ".join(plugged)
     unstated = [Finding(note, "copy the file anew from where the model is published") for note in clap.checkpoint.notes]
     findings = [finding.to_dict() for finding in (*clap.examine(requested=model, fresh=True), *unstated)]
     return {"installation": installation, "findings": findings}
 
 
-def _describe_front_end(config: CLAPConfig) -> str:
-    front = config.front_end
+def _describe_size(clap: CLAP) -> str:
+    if clap.checkpoint.package is not None:
+        return f"known to {clap.checkpoint.package} alone"
+    return f"{count_parameters(clap.checkpoint.weights) / 1e6:.1f} M"
+
+
+def _describe_tokenizer(clap: CLAP) -> str:
+    if clap.checkpoint.reads_texts and clap.checkpoint.package is not None:
+        return f"of {clap.checkpoint.package}"
+    return str(clap.checkpoint.tokenizer_file or "none: sounds only")
+
+
+def _describe_front_end(clap: CLAP) -> str:
+    front = clap.config.front_end
+    if clap.checkpoint.package is not None:
+        return f"{front.sampling_rate} Hz, clips of {front.clip_seconds:g} s, as waves"
     bank = f"{front.mel_scale} scale, {front.mel_norm or 'no'} norm"
     if front.mel_rate is not None:
         bank += f", made for {front.mel_rate} Hz"
@@ -89,6 +107,8 @@ def _describe_rounding(config: CLAPConfig) -> str:
 
 def _describe_fast(model: str, clap: CLAP) -> str:
     """What `precision="fast"` takes here, without building an int8 graph."""
+    if clap.checkpoint.package is not None:
+        return f"float32: {clap.checkpoint.package} says what it computes in"
     if clap.backend.info.engine == "openvino" and not native_halves():
         return "int8, with openclap's extra int8: this CPU multiplies neither bfloat16 nor float16"
     with warnings.catch_warnings():

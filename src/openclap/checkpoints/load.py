@@ -4,6 +4,8 @@ name ─ locate ─┬─ folder, config.json of openclap ────── nat
                ├─ folder, config.json of transformers ── huggingface
                ├─ .safetensors (config.json beside it) ─ native or huggingface
                └─ .pt, .pth, .bin ── torch_formats (needs torch): laion, msclap or wavcaps
+
+A name of the entry point `openclap.models` is one of these, or a `CustomModel`, of which there are no files.
 """
 
 from __future__ import annotations
@@ -12,17 +14,20 @@ import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from openclap.checkpoints import huggingface, native, torch_formats
 from openclap.checkpoints.locate import locate
+from openclap.checkpoints.plugged_models import PluggedModel, find_plugged
 from openclap.checkpoints.presets import find_preset
-from openclap.checkpoints.tokenizer import Tokenizer
+from openclap.checkpoints.tokenizer import CharacterTokenizer, Tokenizer
 from openclap.checkpoints.weight_shapes import check_fit
-from openclap.checkpoints.weights import Entry, Weights
-from openclap.config import FORMAT_NAME, TEXT, CLAPConfig
-from openclap.errors import BadCheckpoint, Hint, ModelNotHere, ModelWarning, UsageError
+from openclap.checkpoints.weights import Entry, Weights, entries_from_arrays
+from openclap.config import FORMAT_NAME, TEXT, CLAPConfig, CustomModel
+from openclap.errors import BadCheckpoint, Hint, ModelError, ModelNotHere, ModelWarning, UsageError
 from openclap.warn_caller import warn_caller
 
-__all__ = ["Checkpoint", "load_checkpoint", "load_tokenizer"]
+__all__ = ["Checkpoint", "describe_custom", "load_checkpoint", "load_tokenizer"]
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,12 @@ class Checkpoint:
     source: str
     folder: Path | None = None  # of its files; None for a model that is not on disk
     notes: tuple[str, ...] = ()  # values that its files do not state, and what is used instead
+    package: str | None = None  # that computes the model, of which there are no weights here: a `CustomModel`
+
+    @property
+    def reads_texts(self) -> bool:
+        """Whether it can embed texts."""
+        return self.tokenizer_file is not None or self.config.text.reads_characters
 
 
 def load_checkpoint(name_or_path: str | os.PathLike[str]) -> Checkpoint:
@@ -48,6 +59,8 @@ def load_checkpoint(name_or_path: str | os.PathLike[str]) -> Checkpoint:
         Weights are missing, left over or of a wrong shape (the message lists them), or a file cannot be read.
     MissingExtra
         It is a .pt or .bin file, and torch is not installed.
+    UsageError
+        It is the model of a package that computes it by itself.
 
     Warns
     -----
@@ -57,7 +70,7 @@ def load_checkpoint(name_or_path: str | os.PathLike[str]) -> Checkpoint:
     name = os.fspath(name_or_path)
     path = locate(name_or_path)
     config, entries, folder, notes = _read(path)
-    if find_preset(name) is not None:
+    if find_preset(name) is not None or find_plugged(name_or_path) is not None:
         config = replace(config, name=name)
     weights = Weights(entries)
     check_fit(config, {key: weights.shape(key) for key in weights}, str(path))
@@ -83,6 +96,24 @@ def _read(path: Path) -> tuple[CLAPConfig, dict[str, Entry], Path, list[str]]:
     return *native.read_native(data, path if path.is_file() else folder / "model.safetensors"), folder, []
 
 
+def describe_custom(model: CustomModel, plugged: PluggedModel) -> Checkpoint:
+    """A model that a package computes by itself, as a checkpoint without weights.
+
+    Raises
+    ------
+    ModelError
+        It cannot be as the package describes it.
+    """
+    try:
+        config = model.config(plugged.name)
+    except UsageError as error:
+        raise ModelError(
+            f"the model {plugged.name!r} of {plugged.package} cannot be: {error}; update that package"
+        ) from error
+    weights = Weights(entries_from_arrays({"logit_scale": np.array(np.log(model.logit_scale), np.float32)}))
+    return Checkpoint(config, weights, None, plugged.package, package=plugged.package)
+
+
 def load_tokenizer(checkpoint: Checkpoint) -> Tokenizer:
     """The tokenizer of a checkpoint; ModelNotHere, with advice, where it has none.
 
@@ -93,6 +124,8 @@ def load_tokenizer(checkpoint: Checkpoint) -> Tokenizer:
     """
     if checkpoint.config.text.is_missing:
         raise UsageError(str(checkpoint.config.missing_tower()))
+    if checkpoint.config.text.reads_characters:
+        return CharacterTokenizer(checkpoint.config.text)
     file = checkpoint.tokenizer_file
     if file is None:
         source = (*TEXT[checkpoint.config.text.kind].tokenizers, "the model")[0]

@@ -12,8 +12,10 @@ from importlib.resources import files
 from pathlib import Path
 
 from openclap.checkpoints.native import read_json
+from openclap.checkpoints.plugged_models import find_plugged
 from openclap.checkpoints.presets import PRESETS, Preset, find_preset
-from openclap.errors import Hint, ModelNotHere, UnknownModel
+from openclap.config import CustomModel
+from openclap.errors import Hint, ModelNotHere, UnknownModel, UsageError
 
 __all__ = ["is_available", "locate", "packaged_folder", "pull"]
 
@@ -40,6 +42,8 @@ def locate(name_or_path: str | os.PathLike[str], *, fetch: bool = True) -> Path:
         The name is no preset, no path that exists and no Hub id.
     ModelNotHere
         The model is not on this machine, and cannot be downloaded now, or may not be (`fetch=False`).
+    UsageError
+        It is the model of a package that computes it by itself, and has no files.
     """
     name = os.fspath(name_or_path)
     path = Path(os.path.expanduser(name))
@@ -48,6 +52,14 @@ def locate(name_or_path: str | os.PathLike[str], *, fetch: bool = True) -> Path:
     preset = find_preset(name)
     if preset is not None and preset.repo is None:
         return packaged_folder(name)
+    plugged = find_plugged(name_or_path)
+    if plugged is not None:
+        made = plugged.load()
+        if isinstance(made, CustomModel):
+            raise UsageError(
+                f"{name} is computed by {plugged.package}, which hands out no weights; choose another model"
+            )
+        return made
     if path.exists():
         return path
     if preset is not None:
@@ -87,7 +99,15 @@ def pull(name: str) -> Path:
     """Download a model, with its progress on stderr, and for a single file the tokenizer, which it does not contain.
 
     Files that are on this machine already are not downloaded again.
+
+    Raises
+    ------
+    UsageError
+        A package brings it, so there is nothing to download.
     """
+    plugged = find_plugged(name)
+    if plugged is not None:
+        raise UsageError(f"{name} comes with {plugged.package}, so there is nothing to fetch; use it as it is")
     path = locate(name)
     preset = find_preset(name)
     if preset is not None and preset.tokenizer is not None:

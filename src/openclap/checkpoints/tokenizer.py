@@ -16,7 +16,7 @@ from openclap.errors import BadCheckpoint, LanguageWarning
 from openclap.spelling import nearest_words
 from openclap.warn_caller import warn_caller
 
-__all__ = ["Tokenizer", "load_fast_tokenizer"]
+__all__ = ["CharacterTokenizer", "Tokenizer", "load_fast_tokenizer"]
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer as FastTokenizer
@@ -143,6 +143,26 @@ class Tokenizer:
             f"a text of {longest} tokens is cut to the first {self.most} tokens, and so is any other as long{more}",
             LanguageWarning,
         )
+
+
+class CharacterTokenizer(Tokenizer):
+    """For text towers that are given texts as they are: the ids are those of Unicode, and nothing is cut."""
+
+    def __init__(self, config: AnyTextConfig) -> None:
+        self._config = config
+        self.most = config.max_tokens
+
+    def __call__(self, texts: Sequence[str]) -> tuple[Ids, Ids]:
+        """Texts → ids and mask, both int64 (B, L), a character each."""
+        sizes = np.array([len(text) for text in texts], np.int64)
+        mask = (np.arange(sizes.max(initial=0)) < sizes[:, None]).astype(np.int64)
+        ids = np.full(mask.shape, self._config.pad_id, np.int64)
+        ids[mask == 1] = [ord(character) for text in texts for character in text]
+        return ids, mask
+
+    def reads_chinese(self) -> bool:
+        """Whether the tower says so."""
+        return self._config.reads_chinese
 
 
 def load_fast_tokenizer(file: Path) -> FastTokenizer:

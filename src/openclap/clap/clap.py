@@ -91,8 +91,8 @@ class CLAP:
         Parameters
         ----------
         name_or_path
-            "mini"; a Hub id such as "laion/clap-htsat-fused"; a folder saved by openclap or transformers;
-            a .safetensors file; a .pt or .pth as LAION, Microsoft, WavCaps and AudioSetCaps publish them. A model that is on this machine is not downloaded again.
+            "mini"; a Hub id such as "laion/clap-htsat-fused"; a name that an installed package brings by the entry
+            point `openclap.models` (docs/models.md); a folder saved by openclap or transformers; a .safetensors file; a .pt or .pth as LAION, Microsoft, WavCaps and AudioSetCaps publish them. A model that is on this machine is not downloaded again.
         backend, device, threads
             See `openclap.backends.choose_backend`.
         strict
@@ -128,7 +128,7 @@ class CLAP:
         name = os.fspath(name_or_path)
         if calibration is None:
             more = {"translate": translator.choice, "max_tokens": max_tokens}
-            clap._arguments = {"name_or_path": lasting_name(name), **chosen, **more}
+            clap._arguments = {"name_or_path": lasting_name(name_or_path), **chosen, **more}
         report_findings(name, clap.examine(requested=name), strict=strict)
         computes.set_fingerprint(clap.fingerprint)
         use_precision(clap._runtime, clap._audio, clap.fingerprint, precision, calibration)

@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Any, TypeAlias, get_args
 
 from openclap import backends
 from openclap.checkpoints.health import Finding
-from openclap.checkpoints.load import Checkpoint, load_checkpoint
+from openclap.checkpoints.load import Checkpoint, describe_custom, load_checkpoint
+from openclap.checkpoints.plugged_models import PluggedModel, find_plugged
+from openclap.checkpoints.presets import find_preset
 from openclap.checkpoints.weights import Weights, entries_from_arrays
 from openclap.clap.precision import Precision
-from openclap.config import CLAPConfig
+from openclap.config import CLAPConfig, CustomModel
 from openclap.errors import BadCheckpoint, ModelWarning, UsageError
 from openclap.warn_caller import warn_caller
 
@@ -37,16 +39,47 @@ def load_with_backend(
     """Load a checkpoint and choose what computes it; the arguments are those of `CLAP.from_pretrained`."""
     if precision not in get_args(Precision):
         raise UsageError(f"precision is {precision!r}; choose {', '.join(get_args(Precision))}")
-    checkpoint = load_checkpoint(name)
+    plugged = find_plugged(name)
+    if plugged is not None:
+        made = plugged.load(device=device, threads=threads)
+        if isinstance(made, CustomModel):
+            asked = {"backend": backend, "precision": precision, "max_tokens": max_tokens}
+            return _run_custom(made, plugged, asked)
+        checkpoint = load_checkpoint(made)
+        checkpoint = replace(checkpoint, config=replace(checkpoint.config, name=plugged.name))
+    else:
+        checkpoint = load_checkpoint(name)
     if max_tokens is not None:
         checkpoint = replace(checkpoint, config=checkpoint.config.with_max_tokens(max_tokens))
     half = precision if precision in ("bfloat16", "float16", "fast") else None
     return checkpoint, backends.choose_backend(checkpoint, backend=backend, device=device, threads=threads, half=half)
 
 
-def lasting_name(name: str) -> str:
+def _run_custom(model: CustomModel, plugged: PluggedModel, asked: Mapping[str, Any]) -> tuple[Checkpoint, Backend]:
+    """Let a package compute its model; `asked` are options that only openclap's own backends take.
+
+    Raises
+    ------
+    ModelError
+        The package describes no model that can be.
+    UsageError
+        One of the options was given.
+    """
+    from openclap.backends.custom_backend import CustomBackend
+
+    for option, value in asked.items():
+        if value not in ("auto", "float32", "fast", None):
+            raise UsageError(f"{plugged.name} is computed by {plugged.package}, which takes no {option}; leave it out")
+    checkpoint = describe_custom(model, plugged)
+    return checkpoint, CustomBackend(model, name=plugged.name, package=plugged.package)
+
+
+def lasting_name(name: Name) -> str:
     """A name, or the absolute path of what lies here, that means the same to a process that works elsewhere."""
-    return str(Path(name).absolute()) if Path(name).exists() else name
+    preset = find_preset(os.fspath(name))
+    is_packaged = preset is not None and preset.repo is None
+    is_path = Path(name).exists() and not is_packaged and find_plugged(name) is None
+    return str(Path(name).absolute()) if is_path else os.fspath(name)
 
 
 def report_findings(name: Name, findings: Iterable[Finding], *, strict: bool) -> None:

@@ -16,7 +16,7 @@ from openclap import backends
 from openclap.checkpoints.health import Encode, Health, examine_checkpoint
 from openclap.checkpoints.load import Checkpoint
 from openclap.checkpoints.weights import Weights, entries_from_arrays
-from openclap.errors import BadCheckpoint, UsageError
+from openclap.errors import BadCheckpoint, ModelError, UsageError
 from openclap.normalization import Vectors
 
 if TYPE_CHECKING:
@@ -77,7 +77,9 @@ class Runtime:
     def _check_finite(self, rows: Vectors) -> Vectors:
         """Refuse rows with NaN or infinite numbers, which must never get into a search."""
         if not np.isfinite(rows).all():
-            name = self.config.name
+            name, package = self.config.name, self.checkpoint.package
+            if package is not None:
+                raise ModelError(f"{name} of {package} gives NaN or infinite numbers; update that package")
             if self.backend.info.dtype == "float16":
                 raise BadCheckpoint(f"{name} gives NaN in float16, whose numbers end at 65504; use bfloat16")
             raise BadCheckpoint(
@@ -91,6 +93,7 @@ class Runtime:
     def model(self) -> CLAPModel:
         """The torch module in eval mode: that of the torch backend, else built from the checkpoint at first use."""
         if self._model is None:
+            self._require_weights()
             backends.require_torch("`model` is a torch module")
             from openclap.backends.torch_backend import TorchBackend
             from openclap.models.clap import CLAPModel
@@ -124,9 +127,17 @@ class Runtime:
     @property
     def weights(self) -> Weights:
         """The current weights: those of the torch module where there is one, else those of the checkpoint."""
+        self._require_weights()
         if self._model is None:
             return self.checkpoint.weights
         return Weights(entries_from_arrays(self._model.arrays()))
+
+    def _require_weights(self) -> None:
+        if self.checkpoint.package is not None:
+            raise UsageError(
+                f"{self.config.name} is computed by {self.checkpoint.package}, so there are no weights here to train,"
+                " save or export; do that with the package"
+            )
 
     @property
     def logit_scale(self) -> float:
@@ -145,7 +156,7 @@ class Runtime:
             checkpoint = self.checkpoint
             if state != self._loaded:  # trained since: the cached result for the files does not apply
                 checkpoint = replace(checkpoint, weights=self.weights, folder=None)
-            can_read = checkpoint.tokenizer_file is not None
+            can_read = checkpoint.reads_texts
             self._examined = (
                 state,
                 examine_checkpoint(checkpoint, encode if can_read else None, requested=requested, fresh=fresh),

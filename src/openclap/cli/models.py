@@ -22,12 +22,18 @@ def models(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """The models one can name: what they are, their size, licence and published score, and whether they are here."""
+    """The models one can name: what they are, their size, licence and published score, and whether they are here.
+
+    Those that installed packages bring come last; nothing of these packages is run.
+    """
     from openclap.checkpoints.locate import is_available
+    from openclap.checkpoints.plugged_models import plugged_models
     from openclap.checkpoints.presets import PRESETS, advise
 
     presets, why = (PRESETS, "") if purpose is None else advise(purpose)
-    rows = [{**preset.to_dict(), "here": is_available(preset)} for preset in presets]
+    rows = [{**preset.to_dict(), "here": is_available(preset), "package": None} for preset in presets]
+    if purpose is None:  # what a package's model is for, only its package knows
+        rows += [{**dict.fromkeys(rows[0]), **model.to_dict(), "here": not model.note} for model in plugged_models()]
     if as_json:
         emit(rows)
         return
@@ -35,12 +41,12 @@ def models(
         (
             plain(r["name"]),
             "✓" if r["here"] else "",
-            f"{r['megabytes']} MB" if r["megabytes"] else "packaged",
-            f"{r['parameters']:.0f} M",
-            f"{r['rate'] / 1000:g} kHz",
-            r["licence"],
+            f"{r['megabytes']} MB" if r["megabytes"] else "installed" if r["package"] else "packaged",
+            f"{r['parameters']:.0f} M" if r["parameters"] else "",
+            f"{r['rate'] / 1000:g} kHz" if r["rate"] else "",
+            r["licence"] or "",
             f"{r['esc50']:.1f} %" if r["esc50"] else "",
-            plain(r["note"] or r["what"]),
+            plain(", ".join(filter(None, (r["package"] and f"of {r['package']}", r["note"] or r["what"])))),
         )
         for r in rows
     ]

@@ -276,12 +276,15 @@ def _loadable_models(model: str, named: list[str]) -> tuple[str, ...]:
     Raises
     ------
     UnknownModel
-        One that was named is neither a preset, nor a path that exists, nor a Hub id.
+        One that was named is neither a preset, nor of an installed package, nor a path that exists, nor a Hub id.
     """
     from openclap.checkpoints.locate import is_available, locate
+    from openclap.checkpoints.plugged_models import find_plugged
     from openclap.checkpoints.presets import PRESETS
 
     for name in named:
+        if find_plugged(name) is not None:  # its package is imported when it is loaded
+            continue
         with suppress(ModelNotHere):  # it may come to be here while the server runs
             locate(name, fetch=False)
     return tuple(dict.fromkeys([model, *(preset.name for preset in PRESETS if is_available(preset)), *named]))

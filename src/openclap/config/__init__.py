@@ -5,7 +5,8 @@
                 ├─ text         TextConfig, WordsConfig or another                   (text_encoders)
                 └─ confidence   ConfidenceCurves                                     (confidence_curves)
 
-`encoders` is the table of what builds them, openclap's own and those of other packages.
+`encoders` is the table of what builds them, openclap's own and those of other packages. A `CustomModel` is computed by
+another package as a whole (custom_model); what such packages bring is found by `entry_points`.
 Everything that builds, loads or feeds a model reads it from here. Nothing here imports torch.
 """
 
@@ -20,6 +21,7 @@ from openclap.config.audio_encoders import (
     PANNConfig,
 )
 from openclap.config.confidence_curves import ConfidenceCurves
+from openclap.config.custom_model import CustomModel
 from openclap.config.encoders import AUDIO, TEXT, Encoder
 from openclap.config.front_end import FrontEnd
 from openclap.config.model import FORMAT_NAME, FORMAT_VERSION, MAX_LOGIT_SCALE, CLAPConfig
@@ -36,6 +38,7 @@ __all__ = [
     "AudioConfig",
     "CLAPConfig",
     "ConfidenceCurves",
+    "CustomModel",
     "Encoder",
     "FrontEnd",
     "Fusion",

@@ -6,15 +6,14 @@ Those of other packages come by the entry point `openclap.encoders`: its name is
 
 from __future__ import annotations
 
-import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cache
 from typing import Any, TypeAlias
 
 from openclap.config.audio_encoders import AudioConfig, HTSATConfig, MobileNetConfig, NoAudioConfig, PANNConfig
+from openclap.config.entry_points import find_points, import_point, package_of
 from openclap.config.text_encoders import AnyTextConfig, NoTextConfig, TextConfig, WordsConfig
-from openclap.errors import BadCheckpoint, ModelError, OpenClapError
+from openclap.errors import BadCheckpoint, ModelError
 
 __all__ = ["AUDIO", "TEXT", "Encoder", "Encoders"]
 
@@ -71,7 +70,8 @@ class Encoder:
             It cannot be imported; the message names the package that brings it.
         """
         function = getattr(self, part)
-        return _resolve(function, self.kind, self.package) if isinstance(function, str) else function
+        what = f"the encoder {self.kind!r}"
+        return import_point(function, what, self.package) if isinstance(function, str) else function
 
 
 class Encoders(dict[str, Encoder]):
@@ -91,9 +91,9 @@ class Encoders(dict[str, Encoder]):
         self._own = ", ".join(encoder.kind for encoder in own if not encoder.config.is_missing)
 
     def __missing__(self, kind: str) -> Encoder:
-        for point in _entry_points().select(name=kind):
-            package = f"{point.dist.name} {point.dist.version}"
-            encoder = _resolve(point.value, kind, package)
+        for point in find_points("openclap.encoders").select(name=kind):
+            package = package_of(point)
+            encoder = import_point(point.value, f"the encoder {kind!r}", package)
             of_kind = isinstance(encoder, Encoder) and encoder.kind == kind and isinstance(encoder.config, type)
             if not of_kind or not issubclass(encoder.config, AudioConfig | AnyTextConfig):
                 raise ModelError(
@@ -106,26 +106,6 @@ class Encoders(dict[str, Encoder]):
             f"made with the {self._what} encoder {kind!r}, which is neither openclap's own ({self._own}) nor of an"
             " installed package; install the package that brings it"
         )
-
-
-@cache
-def _entry_points() -> Any:
-    """What other packages bring. Read once, and not before it is needed: it takes some 20 ms."""
-    from importlib.metadata import entry_points
-
-    return entry_points(group="openclap.encoders")
-
-
-def _resolve(name: str, kind: str, package: str | None) -> Any:
-    try:
-        return pkgutil.resolve_name(name)
-    except Exception as error:  # code of others can raise anything
-        if package is None or isinstance(error, OpenClapError):
-            raise
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        raise ModelError(
-            f"the encoder {kind!r} of {package} cannot be used ({reason}); install what it needs, or update it"
-        ) from error
 
 
 AUDIO = Encoders(

@@ -41,6 +41,12 @@ class AnyTextConfig:
     pad_id: int  # the token id that fills up short texts
     is_missing: ClassVar[bool] = False  # whether the model has no text tower
     reads_whole_words: ClassVar[bool] = False  # whether the pieces of a word without a vector of its own mean nothing
+    reads_characters: ClassVar[bool] = False  # whether its token ids are Unicode's, and it needs no tokenizer file
+
+    @property
+    def reads_chinese(self) -> bool:
+        """Whether a tower that reads characters was taught Chinese; of others, the tokenizer tells."""
+        return False
 
     @property
     def output(self) -> int:

@@ -57,7 +57,7 @@ class Library(LibraryContents):
         self._warned = False  # that it was made with an earlier front end
 
     @classmethod
-    def open(cls, path_or_uri: str | os.PathLike[str], model: CLAP | None = None) -> Library:
+    def open(cls, path_or_uri: str | os.PathLike[str], model: CLAP | str | os.PathLike[str] | None = None) -> Library:
         """Open a library, which is made when the first sound is added.
 
         Parameters
@@ -66,13 +66,20 @@ class Library(LibraryContents):
             A folder holds one SQLite file and its cache. A folder whose name ends in .lance, or an address on object
             storage such as s3://BUCKET/sounds.lance, holds a LanceDB, which many machines may use at once.
         model
-            The CLAP that embeds sounds and queries. Without one, only what the library holds can be asked for.
+            The CLAP that embeds sounds and queries, or what `CLAP.from_pretrained` takes. Without one, only what the
+            library holds can be asked for.
 
         Raises
         ------
         LibraryMismatch
             The library was made by another model (both are named), or is of an unknown format version.
+        ModelError
+            There is no such model.
         """
+        if isinstance(model, str | os.PathLike):
+            from openclap.clap import CLAP
+
+            model = CLAP.from_pretrained(model)
         library = cls(open_store(path_or_uri), model)
         if model is not None:
             model_identity.refuse_other_model(library._store, library._store.model_identity(), model)

@@ -151,7 +151,9 @@ def draw_status(models: SharedModels, name: str, language: Language) -> str:
     if clap is None:
         return f'<p class="oc-status">{escape(say("model.none", language))}</p>'
     millions, device = describe_model(clap)
-    facts = say("model.facts", language, name=name, millions=f"{millions:.1f}", device=device)
+    facts = f"{name}, {device}"
+    if millions is not None:
+        facts = say("model.facts", language, name=name, millions=f"{millions:.1f}", device=device)
     ready = escape(say("model.ready", language))
     return f'<p class="oc-status oc-ready" role="status"><b>✓ {ready}</b> {escape(facts)}</p>'
 

@@ -78,9 +78,11 @@ class SharedModels:
         loading.result()
 
 
-def describe_model(clap: CLAP) -> tuple[float, str]:
-    """Millions of parameters, and what computes."""
+def describe_model(clap: CLAP) -> tuple[float | None, str]:
+    """Millions of parameters, where they are known, and what computes."""
     info = clap.backend.info
+    if clap.checkpoint.package is not None:
+        return None, f"{info.device.upper()} ({info.engine})"
     return count_parameters(clap.checkpoint.weights) / 1e6, f"{info.device.upper()} ({info.engine})"
 
 

@@ -77,13 +77,17 @@ def add_service_routes(router: APIRouter, metrics: Metrics, is_loading: Callable
 
 def _model_cards(engine: Engine) -> list[ModelCard]:
     known = find_preset(engine.name)
+    package = engine.clap.checkpoint.package
+    facts = _facts(known)
+    if package is not None:
+        facts = {"licence": engine.clap.config.licence, "rate": engine.clap.front_end.sampling_rate}
     loaded = ModelCard(
         id=engine.name,
-        owned_by="openclap",
+        owned_by=package or "openclap",
         loaded=True,
         embedding=engine.clap.config.embedding,
         calibrated=has_own_curves(engine.clap),
-        **_facts(known),
+        **facts,
     )
     others = [
         ModelCard(

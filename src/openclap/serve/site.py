@@ -181,11 +181,13 @@ class _Site:
     def _loadable(self) -> list[str]:
         """The models that may be loaded, by the names that the server knows them by."""
         from openclap.checkpoints.locate import is_available
+        from openclap.checkpoints.plugged_models import plugged_models
         from openclap.checkpoints.presets import PRESETS
 
         named = self._settings.models
         if named is None:
-            named = tuple(preset.name for preset in PRESETS if is_available(preset))
+            of_packages = (model.name for model in plugged_models() if not model.note)
+            named = (*(preset.name for preset in PRESETS if is_available(preset)), *of_packages)
         return list(dict.fromkeys((self._settings.model, *named)))
 
     def _allowed(self, name: str) -> str:

@@ -10,7 +10,7 @@ This follows tinyCLAP (arXiv 2311.14517), which prunes and distils the audio tow
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -99,7 +99,10 @@ class Distillation(Task):
         clap = _load_teacher(settings)
         given = clap.config.to_dict()
         if settings.model:
-            model = {**{k: given[k] for k in ("text", "embedding", "front_end", "fusion")}, **settings.model}
+            inherited: tuple[str, ...] = ("text", "embedding", "front_end", "fusion")
+            if clap.checkpoint.package is not None:
+                inherited = _inherited_of_package(clap, settings.model)
+            model = {**{k: given[k] for k in inherited}, **settings.model}
             settings = replace(settings, model=model)
         self.copies_text = _shares_text_tower(settings, settings.config(), clap)
         if self.copies_text and clap.checkpoint.tokenizer_file is not None:
@@ -176,10 +179,19 @@ class Distillation(Task):
 
     def _texts_to_compare(self) -> list[str]:
         """The texts that teacher and student are compared with; none where one of them cannot embed texts."""
-        readable = self.teacher.clap.checkpoint.tokenizer_file is not None and (
-            self.copies_text or self._uses_text_tower
-        )
+        readable = self.teacher.clap.checkpoint.reads_texts and (self.copies_text or self._uses_text_tower)
         return self._texts.texts[:MEASURED_TEXTS] if readable else []
+
+
+def _inherited_of_package(clap: CLAP, model: Mapping[str, Any]) -> tuple[str, ...]:
+    """What a student takes from a teacher that a package computes: its towers and its mels are the student's own."""
+    missing = [part for part in ("text", "front_end") if part not in model]
+    if missing:
+        raise TrainingError(
+            f"the teacher {clap.name} is computed by {clap.checkpoint.package}, which hands out no"
+            f" {' and no '.join(missing)}; give {' and '.join(missing)} of the student under model"
+        )
+    return ("embedding",)
 
 
 def _load_teacher(settings: DistillSettings) -> CLAP:

@@ -1,0 +1,89 @@
+"""A model that a package computes by itself (`config.CustomModel`), as a backend: its rows are checked."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from openclap.backends.outputs import TowerOutput, no_output
+from openclap.config import CustomModel, FrontEnd
+from openclap.config.entry_points import unusable
+from openclap.errors import ModelError, OpenClapError
+from openclap.normalization import normalize_rows
+from openclap.results import BackendInfo
+
+__all__ = ["CustomBackend"]
+
+Rows = npt.NDArray[np.float32]
+
+
+class CustomBackend:
+    """Calls the functions of a `CustomModel`, one call at a time.
+
+    Parameters
+    ----------
+    name, package
+        What it is called, and the package that brings it: both stand in errors.
+    """
+
+    takes_waves = True
+
+    def __init__(self, model: CustomModel, *, name: str, package: str) -> None:
+        self.info = BackendInfo(package, model.device, "float32", "computed by that package")
+        self.batch = model.batch
+        self._model = model
+        self._what, self._package = f"the model {name!r}", package
+        self._lock = threading.Lock()  # its functions need not be made for several threads
+
+    def set_fingerprint(self, fingerprint: str) -> None:
+        """Do nothing: this backend stores nothing on disk."""
+
+    def weights_state(self) -> object:
+        """A value that stays equal: the package says by its fingerprint when its weights are others."""
+        return self._model.fingerprint
+
+    def encode_audio(
+        self, mel: npt.NDArray[np.float32], longer: npt.NDArray[np.bool_], output: TowerOutput = "unit"
+    ) -> Rows:
+        """Nothing makes mels for a model that takes waves."""
+        raise AssertionError((mel.shape, "a custom model takes waves"))
+
+    def encode_waves(self, waves: Rows, front_end: FrontEnd, output: TowerOutput = "unit") -> Rows:
+        """Padded waves (B, S) of a clip each → unit rows (B, E), or as the package gives them: "projected"."""
+        return self._call("audio", self._model.embed_waves, np.ascontiguousarray(waves), output)
+
+    def encode_text(
+        self, ids: npt.NDArray[np.int64], mask: npt.NDArray[np.int64], output: TowerOutput = "unit"
+    ) -> Rows:
+        """The characters of texts and their mask (B, L) → as `encode_waves`."""
+        texts = ["".join(map(chr, row[:size])) for row, size in zip(ids.tolist(), mask.sum(axis=1), strict=True)]
+        assert self._model.embed_texts is not None, "a model of sounds alone has no tokenizer"
+        return self._call("text", self._model.embed_texts, texts, output)
+
+    def _call(self, tower: str, embed: Callable[[Any], Any], given: Any, output: TowerOutput) -> Rows:
+        if output not in ("unit", "projected"):
+            raise no_output("custom", tower, output)
+        try:
+            with self._lock:
+                rows = _to_numpy(embed(given))
+        except OpenClapError:
+            raise
+        except Exception as error:  # code of others can raise anything
+            raise unusable(self._what, self._package, error) from error
+        expected = (len(given), self._model.embedding)
+        if rows.shape != expected:
+            raise ModelError(
+                f"{self._what} of {self._package} gives rows of shape {rows.shape}, not {expected}; update that package"
+            )
+        return normalize_rows(rows) if output == "unit" else rows
+
+
+def _to_numpy(rows: Any) -> Rows:
+    """An array, a list of rows or a tensor of torch on any device → float32."""
+    if hasattr(rows, "detach"):
+        rows = rows.detach().float().cpu().numpy()
+    return np.array(rows, np.float32)
