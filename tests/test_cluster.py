@@ -1,8 +1,9 @@
-"""Indexing by a Ray cluster into object storage, all on loopback: several nodes, and a worker that is killed in mid-run."""
+"""Indexing and packing by a Ray cluster, all on loopback: several nodes, and workers that are killed in mid-run."""
 
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import signal
 from collections.abc import Iterator, Sequence
@@ -15,7 +16,10 @@ import soundfile as sf
 from conftest import long_wave
 
 from openclap import CLAP, Library
-from openclap.errors import UsageError
+from openclap.cluster import _call, _unwrap
+from openclap.data import open_manifest
+from openclap.data.pack import SIGN, TarTask, _ClusterWork, pack
+from openclap.errors import DataError, LibraryError, UsageError
 from openclap.library import indexing
 from openclap.library.model_identity import claim_store, model_identity
 from openclap.library.ray_cluster import _until_done, spread_with_ray
@@ -24,6 +28,7 @@ from openclap.store import Recording, open_store
 
 RATE = 16_000
 FILES = 60
+packing = importlib.import_module("openclap.data.pack")  # its package has a function of this name
 
 
 @pytest.fixture
@@ -46,12 +51,12 @@ def nodes(bucket: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     cluster.shutdown()
 
 
-def workers() -> list[int]:
-    """The processes that hold a model."""
+def workers(at: str = "MapWorker") -> list[int]:
+    """The processes that hold a model, or are at other work."""
     found = []
     for process in psutil.Process().children(recursive=True):
         with contextlib.suppress(psutil.Error):
-            if "MapWorker" in " ".join(process.cmdline()):
+            if at in " ".join(process.cmdline()):
                 found.append(process.pid)
     return found
 
@@ -150,3 +155,100 @@ def test_wrong_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("RAY_ADDRESS", address)
         with pytest.raises(UsageError, match="there is no cluster"):
             Library.open(tmp_path / "x.lance", model=mini).add(tmp_path, engine="ray")
+
+
+# -- packing -----------------------------------------------------------------------------------------
+
+
+def sounds_to_pack(folder: Path, count: int) -> Path:
+    """Sounds with captions in two splits; one is broken."""
+    folder.mkdir()
+    rows = ["file,caption,split"]
+    for i in range(count):
+        sf.write(folder / f"{i}.wav", long_wave(1 + i % 3, RATE, seed=i), RATE)
+        rows.append(f"{i}.wav,sound {i},{('train', 'test')[i % 4 == 0]}")
+    (folder / "3.wav").write_text("no sound")
+    (folder / "metadata.csv").write_text("\n".join(rows))
+    return folder
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    files = [path for path in folder.rglob("*") if path.is_file() and path.name != ".lock"]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_cluster_packs_the_same_bytes(nodes: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One worker is killed, and the driver stops once; paths are relative, which workers in other folders would not find."""
+    monkeypatch.chdir(tmp_path)
+    sounds = Path(sounds_to_pack(tmp_path / "sounds", 24).name)
+    alone = pack(open_manifest(sounds), Path("alone"), shard_size=2)
+    spread, killed = packing._write_on_cluster, []
+
+    def killing(folder, tasks):  # type: ignore[no-untyped-def]
+        for number, part in enumerate(spread(folder, tasks)):
+            if number == 0:
+                killed.extend(workers("ray::_call")[:1])
+                for process in killed:
+                    os.kill(process, signal.SIGKILL)
+            yield part
+            if number == 4:
+                raise KeyboardInterrupt
+
+    monkeypatch.setattr(packing, "_write_on_cluster", killing)
+    with pytest.raises(KeyboardInterrupt):
+        pack(open_manifest(sounds), Path("together"), shard_size=2, engine="ray")
+    monkeypatch.undo()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RAY_ADDRESS", nodes)
+    report = pack(open_manifest(sounds), Path("together"), shard_size=2, engine="ray")
+    assert (report.shards, report.made) == (alone.shards, alone.made - 5)
+    assert [failure.path for failure in report.failed] == [failure.path for failure in alone.failed] == ["3.wav"]
+    assert (report.sounds, report.hours) == (alone.sounds, alone.hours)
+    assert contents(tmp_path / "together") == contents(tmp_path / "alone")
+    assert pack(open_manifest(sounds), Path("together"), shard_size=2, engine="ray").made == 0
+
+
+def test_a_machine_that_sees_something_else_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine that does not share the sounds would fill the tars with nothing, and every sound would be called broken."""
+    sounds = sounds_to_pack(tmp_path / "sounds", 5)
+    tasks: list[TarTask] = []
+
+    def caught(folder: Path, given: Iterator[TarTask]) -> Iterator[object]:
+        tasks.extend(given)
+        raise KeyboardInterrupt
+        yield
+
+    monkeypatch.setattr(packing, "_write_on_cluster", caught)
+    out = tmp_path / "out"
+    with pytest.raises(KeyboardInterrupt):
+        pack(open_manifest(sounds), out, shard_size=4, engine="ray")
+    work = _ClusterWork(out, "token")
+    with pytest.raises(DataError, match="does not see"):
+        work(tasks[0])
+    (out / SIGN).write_text("of another cluster")
+    with pytest.raises(DataError, match="does not see"):
+        work(tasks[0])
+    (out / SIGN).write_text("token")
+    assert sum(work(task).sounds for task in tasks) == 4
+    (sounds / "1.wav").unlink()
+    with pytest.raises(DataError, match="sees other sounds"):
+        _unwrap(_call(lambda tars: [work(tar) for tar in tars], tasks), LibraryError)
+
+
+def test_errors_of_workers_keep_their_kind() -> None:
+    def full(_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left"):
+        _unwrap(_call(full, None), DataError)
+
+
+def test_wrong_use_of_packing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    manifest = open_manifest(sounds_to_pack(tmp_path / "sounds", 4))
+    with pytest.raises(UsageError, match="choose local or ray"):
+        pack(manifest, tmp_path / "out", engine="spark")  # type: ignore[arg-type]
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:9")
+    with pytest.raises(UsageError, match="there is no cluster"):
+        pack(manifest, tmp_path / "out", engine="ray")
+    assert pack(manifest, tmp_path / "out").sounds == 3

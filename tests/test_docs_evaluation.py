@@ -79,7 +79,12 @@ def test_the_commands_are_there(page: str) -> None:
         options = {name for parameter in command.params for name in parameter.opts}
         assert {word for word in words if word.startswith("-")} <= options, line
     named = set(re.findall(r"`(--[a-z0-9-]+)", page))
-    everything = {name for command in _all(get_command(app)) for parameter in command.params for name in parameter.opts}
+    everything = {
+        name
+        for command in _all(get_command(app))
+        for parameter in command.params
+        for name in (*parameter.opts, *parameter.secondary_opts)
+    }
     assert named <= everything, named - everything
 
 

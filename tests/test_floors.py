@@ -15,6 +15,7 @@ ROOT = Path(openclap.__file__).parent
 FLOORS = {
     "errors": 0,
     "clock": 0,
+    "cluster": 1,
     "plurals": 0,
     "spelling": 0,
     "warn_caller": 0,

@@ -298,14 +298,20 @@ class CLAP:
         )
 
     def encode_each(
-        self, sounds: Sequence[Sound], *, window: float | None = None, hop: float = 5.0, batch_size: int = BATCH
+        self,
+        sounds: Sequence[Sound],
+        *,
+        window: float | None = None,
+        hop: float = 5.0,
+        batch_size: int = BATCH,
+        long: Long = "auto",
     ) -> Iterator[Windows | SoundError]:
         """Embed many sounds, in order; a sound that cannot be used gives its error, and the others go on.
 
-        With `window` each sound gives the windows of `encode_windows`, without it one row as of `encode_audio`, whose
-        times are 0.
+        With `window` each sound gives the windows of `encode_windows`, without it one row as of `encode_audio` with this
+        `long`, whose times are 0.
         """
-        return self._audio.embed_each(sounds, window=window, hop=hop, batch_size=batch_size)
+        return self._audio.embed_each(sounds, window=window, hop=hop, batch_size=batch_size, long=long)
 
     def encode_windows(
         self,

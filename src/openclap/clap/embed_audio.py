@@ -69,12 +69,13 @@ class AudioEmbedder:
         batch_size: int,
         wanted: Wanted = UNIT,
         heard: bool = False,
+        long: str = "auto",
     ) -> Iterator[Windows | SoundError]:
         """As `CLAP.encode_each`; with `heard` the one row of a sound is that of the windows in which something is."""
         size, many = self._batch_size(batch_size), as_list(sounds)
         clips: Callable[[Sound], Iterator[Clip | WindowClip]]
         if window is None:
-            clips = partial(self._clips_of, how=self._resolve_long("auto"))
+            clips = partial(self._clips_of, how=self._resolve_long(long))
         else:
             front_end, as_waves = self._runtime.config.front_end, self._runtime.backend.takes_waves
             clips = partial(make_windows, front_end=front_end, window=window, hop=hop, as_waves=as_waves)

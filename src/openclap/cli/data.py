@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from platformdirs import user_cache_path
@@ -62,6 +62,12 @@ def pack(
         float, typer.Option("--min-seconds", min=0.0, help="Leave out shorter sounds; the paper: 2")
     ] = 0.0,
     split: Split = None,
+    engine: Annotated[
+        Literal["local", "ray"],
+        typer.Option(
+            "--engine", help="local, or ray: the workers of a Ray cluster, which share the folder and the sounds"
+        ),
+    ] = "local",
     as_json: Json = False,
     device: Device = "auto",
 ) -> None:
@@ -79,6 +85,7 @@ def pack(
         min_seconds=min_seconds,
         k2c=writer,
         progress=verbosity.progress,
+        engine=engine,
     )
     if as_json:
         emit([report.to_dict()])

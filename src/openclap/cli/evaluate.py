@@ -1,27 +1,33 @@
-"""eval retrieval, eval zeroshot, eval probe, eval protocols: how well a model hears."""
+"""eval retrieval, eval zeroshot, eval probe, eval paper, eval protocols: how well a model hears."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from openclap.atomic_write import write_text
 from openclap.cli.options import (
     OUTPUT,
     TUNING,
     Json,
     ModelOptions,
+    PreciseModelOptions,
     ReportFile,
+    Resume,
     Verbs,
 )
 from openclap.cli.show import emit, err, exit_if_failed, out, plain, short, table, verbosity
 from openclap.errors import UsageError
 from openclap.plurals import count_noun
+from openclap.results import Failure
 
 if TYPE_CHECKING:
     from openclap.eval.datasets import Dataset
     from openclap.eval.metrics import Estimate
+    from openclap.eval.paper import PaperReport
     from openclap.eval.report import EvalReport
     from openclap.eval.scoring import Scores
 
@@ -147,6 +153,64 @@ def probe(
     _finish(add_published(found, protocol), report, card, as_json, judged, confusion)
 
 
+def paper(
+    data: Annotated[
+        Path, typer.Argument(help="The folder with the benchmarks' folders: ESC-50, clotho, … as they were unpacked")
+    ],
+    only: Annotated[
+        list[str] | None,
+        typer.Option("--only", help="Only this benchmark: audiocaps, vggsound, vggsound-probe, …; repeatable"),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o", "--output", help="Folder that keeps what is done (default: the model's, in your data folder)"
+        ),
+    ] = None,
+    resume: Resume = True,
+    templates: Annotated[
+        list[str] | None,
+        typer.Option("--template", help="A prompt, {} is the label; several are an ensemble (default: the paper's)"),
+    ] = None,
+    long: Annotated[
+        Literal["auto", "windows", "fusion", "head"] | None,
+        typer.Option(
+            "--long", help="How more than a clip is heard (default: as the paper does)", rich_help_panel=TUNING
+        ),
+    ] = None,
+    report: ReportFile = None,
+    card: CardFile = None,
+    draws: Draws = 1000,
+    seed: Seed = 0,
+    *,
+    loading: PreciseModelOptions,
+    as_json: Json = False,
+) -> None:
+    """Every table of the CLAP paper (arXiv 2211.06687) on the benchmarks in a folder, beside the numbers it prints."""
+    from openclap.clap import DEFAULT_TEMPLATE
+    from openclap.eval.paper import PaperSettings, check_names, evaluate_paper, write_paper_card
+
+    chosen = PaperSettings(
+        tuple(only or ()), tuple(templates or [DEFAULT_TEMPLATE]), long, draws, seed, restart=not resume
+    )
+    check_names(chosen.only)
+    _check_places(report, card)
+    place = None if output is None else output.expanduser()
+    found = evaluate_paper(
+        loading.load(), data.expanduser(), chosen, place=place, progress=verbosity.progress, tell=_tell
+    )
+    if as_json:
+        emit([found.to_dict()])
+    else:
+        _show_paper(found)
+    if report is not None:
+        write_text(report, json.dumps(found.to_dict(), indent=1, allow_nan=False) + "\n")
+    if card is not None:
+        write_paper_card(found, card)
+    failed = [failure for one in found.reports.values() for failure in one.failed]
+    exit_if_failed([*failed, *(Failure(one.name, one.reason) for one in found.broken)])
+
+
 def protocols(as_json: Json = False) -> None:
     """The benchmarks that can be named with --protocol: tasks, where to get them, what their folder looks like."""
     from openclap.eval.protocols import PROTOCOLS
@@ -159,6 +223,34 @@ def protocols(as_json: Json = False) -> None:
 
 
 # -- inside ------------------------------------------------------------------------------------------
+
+
+def _tell(line: str) -> None:
+    if not verbosity.quiet:
+        err.print(plain(line))
+
+
+def _show_paper(found: PaperReport) -> None:
+    """Print our numbers beside the paper's, then on stderr what limits them and what is missing."""
+    from openclap.eval.paper import metric_name
+
+    rows = []
+    for row in found.rows:
+        interval = "" if row.low is None or row.high is None else f"{100 * row.low:.1f}–{100 * row.high:.1f}"
+        beside = ("", "", "")
+        if row.published is not None and row.difference is not None:
+            beside = f"{100 * row.published:.1f}", f"{100 * row.difference:+.1f}", f"{row.table}, {row.row}"
+        rows.append((row.benchmark, metric_name(row), f"{100 * row.value:.1f}", interval, *beside))
+    columns = ("", "metric, %", "here", "95 %", "paper", "apart", "table, row")
+    table(plain(f"the tables of arXiv 2211.06687, {found.model}"), columns, rows, right=columns[2:6])
+    for name, one in found.reports.items():
+        for note in one.notes:
+            err.print(plain(f"{name}: {note}"))
+    for skipped in found.missing:
+        err.print(plain(f"{skipped.name}: not measured, {skipped.reason}"))
+    if any(row.row == "fine-tuned" for row in found.rows):
+        err.print("the paper fine-tunes its audio tower for table 4's supervised scores; a linear probe does not")
+    err.print(plain(f"kept in {short(found.place)}"))
 
 
 def _check_places(
@@ -235,6 +327,10 @@ def _number(name: str, value: float | None) -> str:
 VERBS: Verbs = {
     retrieval: ("openclap eval retrieval ~/clotho --protocol clotho",),
     zeroshot: ("openclap eval zeroshot ~/ESC-50 --protocol esc50 --report esc50.json",),
+    paper: (
+        "openclap eval paper ~/benchmarks --model laion/clap-htsat-fused",
+        "openclap eval paper ~/benchmarks --only esc50 --card MODEL.md",
+    ),
     probe: ("openclap eval probe ~/ESC-50 --protocol esc50 --save head.safetensors",),
     protocols: ("openclap eval protocols",),
 }

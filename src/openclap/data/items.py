@@ -227,6 +227,6 @@ def _normalize_decimal(value: Any) -> Any:
     return value.replace(",", ".") if isinstance(value, str) and value.count(",") == 1 and "." not in value else value
 
 
-def decode_ahead(function: Callable[[T], R], things: Iterable[T]) -> Iterator[R]:
+def decode_ahead(function: Callable[[T], R], things: Iterable[T], *, threads: int = WORKERS) -> Iterator[R]:
     """Map in order, with threads that work a few things ahead; only a few results are in memory."""
-    return prefetch(function, things, threads=WORKERS, ahead=WAITING * WORKERS, thread_name_prefix="openclap-data")
+    return prefetch(function, things, threads=threads, ahead=WAITING * threads, thread_name_prefix="openclap-data")

@@ -20,7 +20,7 @@ import soundfile as sf
 
 from openclap.atomic_write import atomic_write
 from openclap.audio.load import Sound, stream
-from openclap.data.items import Item, decode_ahead, make_captions
+from openclap.data.items import WORKERS, Item, decode_ahead, make_captions
 from openclap.data.keyword_to_caption import KeywordToCaption
 from openclap.errors import SoundError
 
@@ -88,7 +88,14 @@ class _EncodedItem:
 
 
 def write_shard(
-    path: Path, items: Sequence[Item], captions: Sequence[dict[str, Any]], start: int, of: str, *, min_seconds: float
+    path: Path,
+    items: Sequence[Item],
+    captions: Sequence[dict[str, Any]],
+    start: int,
+    of: str,
+    *,
+    min_seconds: float,
+    threads: int = WORKERS,
 ) -> Shard:
     """Write a tar under another name, sync it, and rename it.
 
@@ -102,11 +109,13 @@ def write_shard(
         The result of `shard_digest` for the items.
     min_seconds
         Shorter sounds are left out.
+    threads
+        How many sounds are decoded at a time.
     """
     shard = Shard(of)
     with atomic_write(path, own=True, sync=True) as part:
         with part.open("wb") as file:
-            _write_tar(file, decode_ahead(_encode_item, items), captions, start, shard, min_seconds)
+            _write_tar(file, decode_ahead(_encode_item, items, threads=threads), captions, start, shard, min_seconds)
         shard.bytes = part.stat().st_size
     return shard
 

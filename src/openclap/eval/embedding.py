@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -21,8 +21,9 @@ from openclap.results import Failure, Windows
 
 if TYPE_CHECKING:
     from openclap.clap import CLAP
+    from openclap.clap.embed_audio import Long
 
-__all__ = ["EmbeddedItems", "embed_each", "embed_items", "truth_table"]
+__all__ = ["Embed", "EmbeddedItems", "embed_each", "embed_items", "require_usable", "truth_table"]
 
 AT_ONCE = 64  # sounds whose bytes are in memory at once
 
@@ -47,6 +48,13 @@ class EmbeddedItems:
         )
 
 
+class Embed(Protocol):
+    """What embeds the items of an evaluation: `embed_items`, or something that keeps their rows."""
+
+    def __call__(self, clap: CLAP, items: Sequence[Item], *, progress: bool, batch_size: int) -> EmbeddedItems:
+        """Embed items, one row each."""
+
+
 def truth_table(items: Sequence[Item], labels: Sequence[str]) -> npt.NDArray[np.bool_]:
     """Which of C labels each of N items has → bool (N, C)."""
     number = {label: i for i, label in enumerate(labels)}
@@ -66,7 +74,11 @@ def embed_items(clap: CLAP, items: Sequence[Item], *, progress: bool = False, ba
     """
     found = embed_each(clap, items, batch_size=batch_size)
     bar = with_progress(found, "embedding", len(items), show=progress)
-    used = EmbeddedItems.of(items, bar)
+    return require_usable(EmbeddedItems.of(items, bar), items)
+
+
+def require_usable(used: EmbeddedItems, items: Sequence[Item]) -> EmbeddedItems:
+    """Return what could be used of items; UsageError where that is nothing."""
     if not used.items:
         first = f"; the first: {used.failed[0].path}: {used.failed[0].error}" if used.failed else ""
         raise UsageError(f"not one of {count_noun(len(items), 'sound')} could be used{first}")
@@ -74,7 +86,13 @@ def embed_items(clap: CLAP, items: Sequence[Item], *, progress: bool = False, ba
 
 
 def embed_each(
-    clap: CLAP, sounds: Sequence[Item | Sound], *, window: float | None = None, hop: float = 5.0, batch_size: int = 8
+    clap: CLAP,
+    sounds: Sequence[Item | Sound],
+    *,
+    window: float | None = None,
+    hop: float = 5.0,
+    batch_size: int = 8,
+    long: Long = "auto",
 ) -> Iterator[Windows | SoundError]:
     """Embed each sound as `CLAP.encode_each` does; the bytes of a few items at a time are read.
 
@@ -82,11 +100,16 @@ def embed_each(
     ----------
     window, hop
         Seconds; without a window, a sound has one row.
+    long
+        How that row hears a sound longer than a clip, as in `CLAP.encode_audio`.
     """
+    how: dict[str, Any] = {"window": window, "hop": hop, "batch_size": batch_size}
+    if long != "auto":
+        how["long"] = long
     for first in range(0, len(sounds), AT_ONCE):
         read = [_read(sound) for sound in sounds[first : first + AT_ONCE]]
         usable = [sound for sound in read if not isinstance(sound, SoundError)]
-        results = iter(clap.encode_each(usable, window=window, hop=hop, batch_size=batch_size) if usable else ())
+        results = iter(clap.encode_each(usable, **how) if usable else ())
         for sound in read:
             yield sound if isinstance(sound, SoundError) else next(results)
 

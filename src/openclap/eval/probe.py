@@ -22,7 +22,7 @@ import numpy.typing as npt
 from openclap.data.items import side_of
 from openclap.errors import UsageError
 from openclap.eval.datasets import Dataset, select_labelled
-from openclap.eval.embedding import EmbeddedItems, embed_items, truth_table
+from openclap.eval.embedding import Embed, EmbeddedItems, embed_items, truth_table
 from openclap.eval.head import Head
 from openclap.eval.report import EvalReport, new_report
 from openclap.eval.scoring import Scores, score_predictions
@@ -57,6 +57,7 @@ def probe(
     seed: int = 0,
     progress: bool = False,
     batch_size: int = 8,
+    embed: Embed = embed_items,
 ) -> tuple[EvalReport, Scores, Head]:
     """Train and judge a probe: accuracy (single-label, softmax) or mAP (multi-label, sigmoid).
 
@@ -84,7 +85,7 @@ def probe(
     if shots is not None and (shots < 1 or few_draws < 1):
         raise UsageError(f"{shots} shots, {few_draws} draws; both must be 1 or more")
     chosen, notes = select_labelled(data, data.items)
-    used = embed_items(clap, chosen, progress=progress, batch_size=batch_size)
+    used = embed(clap, chosen, progress=progress, batch_size=batch_size)
     truth = truth_table(used.items, data.labels)
     used, rounds, how = _make_folds(used, truth, seed)
     rare = {} if shots is None else _rare_labels(shots, rounds, truth, data.labels)

@@ -17,8 +17,18 @@ from openclap.results import Failure
 if TYPE_CHECKING:
     from openclap.clap import CLAP
 
-__all__ = ["ClassScore", "EvalReport", "card_section", "new_report", "write_card", "write_report"]
+__all__ = [
+    "ClassScore",
+    "EvalReport",
+    "card_section",
+    "new_report",
+    "put_section",
+    "read_report",
+    "write_card",
+    "write_report",
+]
 
+FORMAT, VERSION = "openclap-eval", 1
 UNBOUNDED = ("mean_rank", "median_rank")  # metrics that are no shares, so not written in percent
 
 
@@ -53,7 +63,7 @@ class EvalReport:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values only, ready for `json.dumps`, with format and version."""
-        return {"format": "openclap-eval", "version": 1, **asdict(self)}
+        return {"format": FORMAT, "version": VERSION, **asdict(self)}
 
 
 def new_report(clap: CLAP, task: str, dataset: str, **facts: Any) -> EvalReport:
@@ -74,10 +84,42 @@ def write_report(report: EvalReport, path: Path) -> None:
     write_text(path, json.dumps(report.to_dict(), indent=1, ensure_ascii=True, allow_nan=False) + "\n")
 
 
+def read_report(path: Path, key: str) -> EvalReport | None:
+    """A report that was kept under a key; None where there is none, or one of another key, format or version."""
+    try:
+        found = json.loads(path.read_bytes())
+        if (found.pop("format"), found.pop("version"), found.pop("key")) != (FORMAT, VERSION, key):
+            return None
+        return EvalReport(
+            **{
+                **found,
+                "metrics": {name: Estimate(**one) for name, one in found["metrics"].items()},
+                "classes": [ClassScore(**one) for one in found["classes"]],
+                "failed": [Failure(**one) for one in found["failed"]],
+            }
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None  # it is computed anew
+
+
 def write_card(report: EvalReport, path: Path) -> None:
     """Write the report's section into a Markdown file, in place of its older version or at the end."""
-    begin, end = _markers(report)
-    section = f"{begin}\n{card_section(report)}\n{end}\n"
+    kind = report.settings.get("kind", "")
+    name = f"openclap eval {report.task} {report.protocol or report.dataset} {kind}".strip()
+    put_section(path, name, card_section(report))
+
+
+def put_section(path: Path, name: str, section: str) -> None:
+    """Write a section into a Markdown file, in place of that of the same name or at the end; all else stays.
+
+    Raises
+    ------
+    UsageError
+        The file cannot be read or written, or the section in it has no end.
+    """
+    name = re.sub(r"-{2,}|[<>\n]", "-", name)  # an HTML comment must not hold "--"
+    begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
+    section = f"{begin}\n{section}\n{end}\n"
     try:
         text = path.read_text(encoding="utf-8") if path.exists() else ""
     except (OSError, UnicodeDecodeError) as error:
@@ -122,9 +164,3 @@ def _cell(name: str, value: float | None) -> str:
     if value is None:
         return ""
     return f"{value:.1f}" if name.endswith(UNBOUNDED) else f"{100 * value:.1f} %"
-
-
-def _markers(report: EvalReport) -> tuple[str, str]:
-    name = f"openclap eval {report.task} {report.protocol or report.dataset} {report.settings.get('kind', '')}".strip()
-    name = re.sub(r"-{2,}|[<>\n]", "-", name)  # an HTML comment must not hold "--"
-    return f"<!-- {name} -->", f"<!-- end of {name} -->"

@@ -8,7 +8,7 @@ import numpy as np
 
 from openclap.errors import UsageError
 from openclap.eval.datasets import Dataset
-from openclap.eval.embedding import embed_items
+from openclap.eval.embedding import Embed, embed_items
 from openclap.eval.metrics import Definition, estimate_retrieval, retrieval_ranks
 from openclap.eval.report import EvalReport, new_report
 from openclap.plurals import count_noun
@@ -28,6 +28,7 @@ def retrieval(
     seed: int = 0,
     progress: bool = False,
     batch_size: int = 8,
+    embed: Embed = embed_items,
 ) -> EvalReport:
     """Compute R@1/5/10, mean and median rank and mAP@10 in both directions, see `metrics.retrieval_metrics`.
 
@@ -42,7 +43,7 @@ def retrieval(
     described = [item for item in data.test_items if item.captions]
     if not described:
         raise UsageError(f"{data.name} has no captions, so there is nothing to retrieve by; choose zeroshot or probe")
-    used = embed_items(clap, described, progress=progress, batch_size=batch_size)
+    used = embed(clap, described, progress=progress, batch_size=batch_size)
     captions = [caption for item in used.items for caption in item.captions]
     clip_of = np.repeat(np.arange(len(used.items)), [len(item.captions) for item in used.items])
     ranks = retrieval_ranks(clap.similarity(used.vectors, clap.encode_text(captions)), clip_of)

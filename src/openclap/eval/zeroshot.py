@@ -10,12 +10,12 @@ import numpy.typing as npt
 from openclap.clap import CLAP, DEFAULT_TEMPLATE
 from openclap.errors import UsageError
 from openclap.eval.datasets import Dataset, select_labelled
-from openclap.eval.embedding import embed_items
+from openclap.eval.embedding import Embed, embed_items
 from openclap.eval.report import EvalReport, new_report
 from openclap.eval.scoring import Scores, score_predictions
 from openclap.normalization import normalize_rows
 
-__all__ = ["class_vectors", "zeroshot"]
+__all__ = ["check_templates", "class_vectors", "zeroshot"]
 
 
 def class_vectors(
@@ -34,14 +34,21 @@ def class_vectors(
     UsageError
         There is no label or no template, or a template does not hold {} once.
     """
-    if not labels or not templates:
+    if not labels:
+        raise UsageError("at least one label and one template are needed")
+    check_templates(templates)
+    english = clap.in_english(labels)
+    prompts = [template.replace("{}", label) for template in templates for label in english]
+    return normalize_rows(clap.encode_text(prompts).reshape(len(templates), len(labels), -1).mean(axis=0))
+
+
+def check_templates(templates: Sequence[str]) -> None:
+    """Raise a UsageError unless there is a template, and each holds {} once."""
+    if not templates:
         raise UsageError("at least one label and one template are needed")
     for template in templates:
         if template.count("{}") != 1:
             raise UsageError(f"template {template!r} must hold {{}} once, where the label goes")
-    english = clap.in_english(labels)
-    prompts = [template.replace("{}", label) for template in templates for label in english]
-    return normalize_rows(clap.encode_text(prompts).reshape(len(templates), len(labels), -1).mean(axis=0))
 
 
 def zeroshot(
@@ -53,6 +60,7 @@ def zeroshot(
     seed: int = 0,
     progress: bool = False,
     batch_size: int = 8,
+    embed: Embed = embed_items,
 ) -> tuple[EvalReport, Scores]:
     """Compute accuracy and top-5 (single-label) or mAP (multi-label) of the cosines between sounds and prompts.
 
@@ -70,7 +78,7 @@ def zeroshot(
     """
     chosen, notes = select_labelled(data, data.test_items)
     prompts = class_vectors(clap, data.labels, templates)
-    used = embed_items(clap, chosen, progress=progress, batch_size=batch_size)
+    used = embed(clap, chosen, progress=progress, batch_size=batch_size)
     scores = clap.similarity(used.vectors, prompts)[None]
     judged = score_predictions(used, scores, data.labels, multi_label=data.multi_label, draws=draws, seed=seed)
     report = new_report(

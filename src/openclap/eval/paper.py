@@ -1,0 +1,446 @@
+"""Every table of the paper (arXiv 2211.06687) by one call, on the benchmarks that lie in one folder.
+
+    DATA/ESC-50 · UrbanSound8K · AudioCaps · Clotho · VGGSound · FSD50K     what is not there is named, with its source
+        └─ entry by entry: rows that are kept, or embedded now ─ report ─ kept ─┬─ table: ours beside the paper's
+                                                                                └─ JSON, Markdown
+
+A report is kept with a digest of all that decides it: model, settings, and the sounds with their texts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from platformdirs import user_data_path
+
+from openclap.atomic_write import write_json
+from openclap.checkpoints.presets import LAION_REPO, find_preset
+from openclap.clap import DEFAULT_TEMPLATE
+from openclap.errors import OpenClapError, UsageError
+from openclap.eval.datasets import Dataset
+from openclap.eval.kept_rows import KeptRows, item_facts
+from openclap.eval.probe import probe
+from openclap.eval.protocols import PROTOCOLS, Protocol, Task, add_published, read_dataset
+from openclap.eval.published import PAPER, find_published, rows_of_model
+from openclap.eval.report import EvalReport, put_section, read_report
+from openclap.eval.retrieval import retrieval
+from openclap.eval.zeroshot import check_templates, zeroshot
+from openclap.plurals import count_noun
+
+if TYPE_CHECKING:
+    from openclap.clap import CLAP
+    from openclap.clap.embed_audio import Long
+
+__all__ = [
+    "ENTRIES",
+    "Entry",
+    "PaperReport",
+    "PaperRow",
+    "PaperSettings",
+    "Skipped",
+    "check_names",
+    "default_place",
+    "evaluate_paper",
+    "find_benchmarks",
+    "long_of_paper",
+    "paper_section",
+    "write_paper_card",
+]
+
+FORMAT, VERSION = "openclap-paper", 1
+T2A, A2T = "text_to_audio", "audio_to_text"
+RECALLS = tuple(f"{way} {metric}" for way in (T2A, A2T) for metric in ("R@1", "R@5", "R@10", "mAP@10"))
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One benchmark and task of the paper, and the metrics to show of it."""
+
+    benchmark: str
+    task: Task
+    metrics: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """What names it: the benchmark, with the task where the benchmark has two."""
+        return self.benchmark if self.task != "probe" else f"{self.benchmark}-probe"
+
+
+ENTRIES = (
+    Entry("audiocaps", "retrieval", RECALLS),
+    Entry("clotho", "retrieval", RECALLS),
+    Entry("esc50", "zeroshot", ("accuracy",)),
+    Entry("urbansound8k", "zeroshot", ("accuracy",)),
+    Entry("vggsound", "zeroshot", ("accuracy",)),
+    Entry("vggsound", "probe", ("accuracy",)),
+    Entry("fsd50k", "probe", ("mAP",)),
+)
+
+
+@dataclass(frozen=True)
+class PaperSettings:
+    """How the entries are computed.
+
+    Attributes
+    ----------
+    only
+        Names of entries, or of benchmarks with all their entries; none: all.
+    templates
+        Prompts of zero-shot classification; the default is the paper's.
+    long
+        How sounds longer than a clip are heard, as in `CLAP.encode_audio`; None: as the paper does, `long_of_paper`.
+    restart
+        Compute reports anew that are kept. Rows of sounds stay.
+    """
+
+    only: tuple[str, ...] = ()
+    templates: tuple[str, ...] = (DEFAULT_TEMPLATE,)
+    long: Long | None = None
+    draws: int = 1000
+    seed: int = 0
+    restart: bool = False
+
+
+@dataclass(frozen=True)
+class PaperRow:
+    """One number beside the paper's: values are shares, `difference` is ours less the paper's, `row` the paper's row."""
+
+    benchmark: str
+    task: str
+    metric: str
+    value: float
+    low: float | None
+    high: float | None
+    table: int | None = None
+    row: str = ""
+    published: float | None = None
+    difference: float | None = None
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """An entry without a number: its benchmark is missing, or there but not usable, and why."""
+
+    name: str
+    missing: bool
+    reason: str
+    source: str
+
+
+@dataclass(frozen=True)
+class PaperReport:
+    """All numbers of one model, the reports behind them, and what was skipped.
+
+    `reused` names the entries whose reports were kept by an earlier call; `place` is the folder that keeps them.
+    """
+
+    model: str
+    fingerprint: str
+    runs_on: str
+    place: str
+    settings: dict[str, Any]
+    rows: list[PaperRow]
+    reports: dict[str, EvalReport]
+    skipped: list[Skipped]
+    reused: list[str] = field(default_factory=list)
+
+    @property
+    def missing(self) -> list[Skipped]:
+        """What is skipped because its benchmark is not in the folder."""
+        return [one for one in self.skipped if one.missing]
+
+    @property
+    def broken(self) -> list[Skipped]:
+        """What is skipped although its benchmark is there."""
+        return [one for one in self.skipped if not one.missing]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values only, ready for `json.dumps`, with format and version."""
+        reports = {name: report.to_dict() for name, report in self.reports.items()}
+        return {
+            "format": FORMAT,
+            "version": VERSION,
+            "paper": PAPER,
+            **asdict(replace(self, reports={})),
+            "reports": reports,
+        }
+
+
+def default_place(clap: CLAP) -> Path:
+    """The folder that keeps a model's reports where none is named."""
+    return user_data_path("openclap") / "paper" / clap.fingerprint
+
+
+def long_of_paper(clap: CLAP) -> Long:
+    """How the paper hears sounds longer than a clip, without what is random in it.
+
+    Models with fusion by fusion. LAION's others heard 10 s from a random start: here the first 10 s. All other models
+    as usual, by the mean of their windows.
+    """
+    if clap.config.fusion is not None:
+        return "fusion"
+    names = (
+        clap.name,
+        f"{clap.name}.pt",
+        f"laion/{clap.name}",
+    )  # as a preset; a file or a folder is called by its own name
+    known = [preset for preset in map(find_preset, names) if preset is not None]
+    by_laion = any(preset.repo == LAION_REPO or preset.name.startswith("laion/") for preset in known)
+    return "head" if by_laion else "auto"
+
+
+def check_names(only: Sequence[str]) -> tuple[Entry, ...]:
+    """The entries of these names, all where there are none.
+
+    Raises
+    ------
+    UsageError
+        A name is neither an entry nor a benchmark.
+    """
+    for name in only:
+        if not any(name in (entry.name, entry.benchmark) for entry in ENTRIES):
+            known = ", ".join(entry.name for entry in ENTRIES)
+            raise UsageError(f"{name!r} is no benchmark of the paper; choose {known}")
+    return tuple(entry for entry in ENTRIES if not only or entry.name in only or entry.benchmark in only)
+
+
+def find_benchmarks(data: Path, entries: Sequence[Entry]) -> Iterator[tuple[Entry, Path, Dataset] | Skipped]:
+    """For each entry its folder and data set, or why it is skipped.
+
+    A folder's name begins with that of the benchmark, whatever its case and signs: ESC-50, ESC-50-master, clotho_v2.1;
+    it may hold the benchmark in one more folder. A benchmark may also be unpacked into `data` itself.
+    """
+    protocols = {protocol.name: protocol for protocol in PROTOCOLS}
+    for entry in entries:
+        yield _find(data, entry, protocols[entry.benchmark])
+
+
+def evaluate_paper(
+    clap: CLAP,
+    data: Path,
+    settings: PaperSettings = PaperSettings(),
+    *,
+    place: Path | None = None,
+    progress: bool = False,
+    tell: Callable[[str], None] = lambda line: None,
+    batch_size: int = 8,
+) -> PaperReport:
+    """Compute all numbers of the paper that the benchmarks in a folder allow.
+
+    Parameters
+    ----------
+    data
+        The folder that holds the benchmarks' folders.
+    place
+        Keeps reports and rows, so that a stopped call goes on and a finished one is not repeated; by default
+        `default_place`.
+    tell
+        Called with a line before each entry.
+
+    Raises
+    ------
+    UsageError
+        There is no such folder, none of the benchmarks is in it, or `settings` names an unknown one or a wrong template.
+    """
+    entries = check_names(settings.only)
+    check_templates(settings.templates)
+    if not data.is_dir():
+        raise UsageError(f"{data}: no such folder; give the one that holds the benchmarks' folders")
+    place = place if place is not None else default_place(clap)
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{place}: cannot be made ({error.strerror or error}); choose another folder") from None
+    run = _Run(clap, settings, place, progress, batch_size)
+    skipped: list[Skipped] = []
+    reports: dict[str, EvalReport] = {}
+    for number, found in enumerate(find_benchmarks(data, entries), 1):
+        if isinstance(found, Skipped):
+            skipped.append(found)
+            tell(f"{number}/{len(entries)} {found.name}: {'is not here' if found.missing else 'cannot be read'}")
+            continue
+        entry, folder, dataset = found
+        tell(f"{number}/{len(entries)} {entry.name}: {entry.task}, {count_noun(len(dataset.items), 'sound')}")
+        try:
+            reports[entry.name] = run.report(entry, folder, dataset)
+        except OpenClapError as error:
+            skipped.append(Skipped(entry.name, False, str(error), _protocol(entry).source))
+    if not reports and all(one.missing for one in skipped):
+        names = "; ".join(f"{p.name}: {p.layout}" for p in PROTOCOLS if any(e.benchmark == p.name for e in entries))
+        raise UsageError(
+            f"{data}: holds none of the paper's benchmarks; each is expected in a folder of its name ({names})"
+        )
+    rows = [row for entry in entries if entry.name in reports for row in _rows(entry, reports[entry.name], clap)]
+    return PaperReport(
+        clap.name,
+        clap.fingerprint,
+        str(clap.backend.info),
+        str(place),
+        run.settings,
+        rows,
+        reports,
+        skipped,
+        run.reused,
+    )
+
+
+class _Run:
+    """One call of `evaluate_paper`."""
+
+    def __init__(self, clap: CLAP, settings: PaperSettings, place: Path, progress: bool, batch_size: int) -> None:
+        self._clap, self._asked, self._place = clap, settings, place
+        self._progress, self._batch_size = progress, batch_size
+        self._long: Long = settings.long or long_of_paper(clap)
+        self.reused: list[str] = []
+        self.settings: dict[str, Any] = {
+            "templates": list(settings.templates),
+            "long": self._long,
+            "draws": settings.draws,
+            "seed": settings.seed,
+        }
+
+    def report(self, entry: Entry, folder: Path, data: Dataset) -> EvalReport:
+        """The report of an entry: the one that is kept, if nothing has changed, else a new one, which is kept."""
+        file, key = self._place / f"{entry.name}.json", self._key(entry, folder, data)
+        kept = None if self._asked.restart else read_report(file, key)
+        if kept is not None:
+            self.reused.append(entry.name)
+            return kept
+        made = self._compute(entry, folder, data)
+        try:
+            write_json(file, {**made.to_dict(), "key": key})
+        except OSError as error:
+            raise UsageError(f"{file}: cannot be written ({error.strerror or error}); choose another folder") from None
+        return made
+
+    def _compute(self, entry: Entry, folder: Path, data: Dataset) -> EvalReport:
+        embed = KeptRows(self._place / "rows.sqlite", folder, long=self._long).embed
+        how: dict[str, Any] = {
+            "draws": self._asked.draws,
+            "seed": self._asked.seed,
+            "progress": self._progress,
+            "batch_size": self._batch_size,
+            "embed": embed,
+        }
+        if entry.task == "retrieval":
+            made = retrieval(self._clap, data, **how)
+        elif entry.task == "zeroshot":
+            made = zeroshot(self._clap, data, templates=self._asked.templates, **how)[0]
+        else:
+            made = probe(self._clap, data, **how)[0]
+        made = replace(made, settings={**made.settings, "long": self._long})
+        return add_published(made, entry.benchmark)
+
+    def _key(self, entry: Entry, folder: Path, data: Dataset) -> str:
+        """A digest of all that decides a report."""
+        clap, version = self._clap, importlib.metadata.version("openclap")
+        facts = [VERSION, version, entry.name, clap.fingerprint, str(clap.backend.info), self.settings, data.labels]
+        digest = hashlib.blake2b(json.dumps(facts).encode(), digest_size=16)
+        for item in data.items:
+            told = [*item_facts(item, folder), item.captions, item.labels, item.split, item.fold]
+            digest.update(json.dumps(told).encode())
+        return digest.hexdigest()
+
+
+def _protocol(entry: Entry) -> Protocol:
+    return next(protocol for protocol in PROTOCOLS if protocol.name == entry.benchmark)
+
+
+def _find(data: Path, entry: Entry, protocol: Protocol) -> tuple[Entry, Path, Dataset] | Skipped:
+    named = _folders_named(data, protocol.name)
+    inner = [one for folder in named for one in _folders_named(folder, protocol.name)]
+    errors: list[str] = []
+    for folder in [*named, *inner, *([] if named else [data])]:
+        try:
+            return entry, folder, read_dataset(folder, entry.task, protocol.name)
+        except OpenClapError as error:
+            errors.append(str(error))
+    if named:
+        return Skipped(entry.name, False, errors[0], protocol.source)
+    reason = f"no folder of that name in {data}; it is expected as {protocol.layout}, from {protocol.source}"
+    return Skipped(entry.name, True, reason, protocol.source)
+
+
+def _folders_named(data: Path, name: str) -> list[Path]:
+    """Folders whose name begins with this one, the shortest first."""
+    try:
+        found = [Path(one.path) for one in os.scandir(data) if one.is_dir()]
+    except OSError:
+        return []
+    alike = [folder for folder in found if re.sub(r"[^a-z0-9]", "", folder.name.lower()).startswith(name)]
+    return sorted(alike, key=lambda folder: (len(folder.name), folder.name))
+
+
+def _rows(entry: Entry, report: EvalReport, clap: CLAP) -> Iterator[PaperRow]:
+    nearest = rows_of_model(fused=clap.config.fusion is not None)
+    for metric in entry.metrics:
+        ours = report.metrics[metric]
+        mine = entry.benchmark, entry.task, metric
+        known = find_published(*mine, nearest)
+        if known is None:
+            yield PaperRow(*mine, ours.value, ours.low, ours.high)
+        else:
+            apart = round(ours.value - known.value, 9)
+            yield PaperRow(*mine, ours.value, ours.low, ours.high, known.table, known.row, known.value, apart)
+
+
+# -- Markdown ----------------------------------------------------------------------------------------
+
+
+def paper_section(report: PaperReport) -> str:
+    """All numbers as a Markdown table, with the settings that a reader needs to repeat them, and what was skipped."""
+    settings = ", ".join(
+        f"{name} {' · '.join(value) if isinstance(value, list) else value}" for name, value in report.settings.items()
+    )
+    lines = [
+        f"### The tables of {PAPER}",
+        "",
+        f"{report.model} (`{report.fingerprint}`), {report.runs_on}; {settings}",
+        "",
+        f"| benchmark | metric | value | 95 % interval | {PAPER} | table, row | difference |",
+        "|---|---|---:|---:|---:|---|---:|",
+    ]
+    for row in report.rows:
+        interval = "" if row.low is None or row.high is None else f"{100 * row.low:.1f} to {100 * row.high:.1f}"
+        beside = ("", "", "")
+        if row.published is not None and row.difference is not None:
+            beside = f"{100 * row.published:.1f}", f"{row.table}, {row.row}", f"{100 * row.difference:+.1f}"
+        value = f"{100 * row.value:.1f}"
+        cells = (row.benchmark, metric_name(row), value, interval, *beside)
+        lines.append(f"| {' | '.join(cells)} |")
+    notes = [f"{name}: {note}" for name, one in report.reports.items() for note in one.notes]
+    failed = [
+        f"{name}: {count_noun(len(one.failed), 'sound')} could not be used"
+        for name, one in report.reports.items()
+        if one.failed
+    ]
+    skipped = [f"{one.name}: not measured, {one.reason}" for one in report.skipped]
+    told = [*notes, *failed, *skipped]
+    return "\n".join([*lines, *([""] if told else []), *(f"- {' '.join(note.split())}" for note in told)])
+
+
+def metric_name(row: PaperRow) -> str:
+    """A metric as a table names it: "zero-shot accuracy", "text → audio R@1"."""
+    way, _, metric = row.metric.rpartition(" ")
+    if way:
+        return f"{way.replace('_to_', ' → ')} {metric}"
+    return f"{'zero-shot' if row.task == 'zeroshot' else 'probe'} {metric}"
+
+
+def write_paper_card(report: PaperReport, path: Path) -> None:
+    """Write the section into a Markdown file, in place of its older version or at the end.
+
+    Raises
+    ------
+    UsageError
+        The file cannot be read or written.
+    """
+    put_section(path, f"openclap eval paper {report.model}", paper_section(report))
