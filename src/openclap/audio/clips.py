@@ -171,9 +171,11 @@ def pad_wave(wave: Wave, front_end: FrontEnd) -> Wave:
 
     "repeatpad" is `repeat_pad`, with which the released checkpoints were trained: a sound of 5.01 s becomes a clip of
     which nearly half is silence. "repeat" fills the end with part of a copy instead, "spaced" does so with a pause after
-    each copy of a sound under a second, "pad" makes no copies.
+    each copy of a sound under a second, "pad" makes no copies, "none" leaves it as it is, for towers that take any length.
     """
     samples = front_end.clip_samples
+    if front_end.padding == "none":
+        return wave
     if front_end.padding == "spaced":
         wave = with_pause(wave, front_end.sampling_rate)
     if front_end.padding in ("repeat", "spaced"):

@@ -53,7 +53,9 @@ class CustomBackend:
         raise AssertionError((mel.shape, "a custom model takes waves"))
 
     def encode_waves(self, waves: Rows, front_end: FrontEnd, output: TowerOutput = "unit") -> Rows:
-        """Padded waves (B, S) of a clip each → unit rows (B, E), or as the package gives them: "projected"."""
+        """Padded waves (B, S) of a clip each → unit rows (B, E), as the package gives them ("projected"), or (B, T, D)."""
+        if output == "frames" and self._model.embed_frames is not None:
+            return self._call_package(self._model.embed_frames, np.ascontiguousarray(waves))
         return self._call("audio", self._model.embed_waves, np.ascontiguousarray(waves), output)
 
     def encode_text(
@@ -67,19 +69,22 @@ class CustomBackend:
     def _call(self, tower: str, embed: Callable[[Any], Any], given: Any, output: TowerOutput) -> Rows:
         if output not in ("unit", "projected"):
             raise no_output("custom", tower, output)
-        try:
-            with self._lock:
-                rows = _to_numpy(embed(given))
-        except OpenClapError:
-            raise
-        except Exception as error:  # code of others can raise anything
-            raise unusable(self._what, self._package, error) from error
+        rows = self._call_package(embed, given)
         expected = (len(given), self._model.embedding)
         if rows.shape != expected:
             raise ModelError(
                 f"{self._what} of {self._package} gives rows of shape {rows.shape}, not {expected}; update that package"
             )
         return normalize_rows(rows) if output == "unit" else rows
+
+    def _call_package(self, embed: Callable[[Any], Any], given: Any) -> Rows:
+        try:
+            with self._lock:
+                return _to_numpy(embed(given))
+        except OpenClapError:
+            raise
+        except Exception as error:  # code of others can raise anything
+            raise unusable(self._what, self._package, error) from error
 
 
 def _to_numpy(rows: Any) -> Rows:

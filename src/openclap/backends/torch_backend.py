@@ -16,7 +16,7 @@ from openclap.errors import UsageError
 from openclap.models.clap import CLAPModel
 from openclap.results import BackendInfo
 
-__all__ = ["TorchBackend"]
+__all__ = ["TorchBackend", "choose_device"]
 
 
 class TorchBackend:
@@ -28,7 +28,7 @@ class TorchBackend:
     def __init__(
         self, model: CLAPModel, *, device: str = "auto", threads: int | None = None, half: str | None = None
     ) -> None:
-        self.device, why = _choose_device(device)
+        self.device, why = choose_device(device)
         half = _fast_half(self.device) if half == "fast" else half
         self.info = BackendInfo("torch", str(self.device), half or "float32", why)
         self.takes_waves = self.device.type == "cuda"
@@ -148,7 +148,7 @@ def _to_numpy(rows: torch.Tensor | None, kind: str, what: str, output: str) -> n
     return rows.float().cpu().numpy()
 
 
-def _choose_device(device: str) -> tuple[torch.device, str]:
+def choose_device(device: str) -> tuple[torch.device, str]:
     """The torch device for a name, and the reason for it."""
     cuda = torch.cuda.is_available()
     if device == "auto":

@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, get_args
 
 from openclap import backends
+from openclap.backends.pe_audio import is_pe_audio, load_pe_audio
 from openclap.checkpoints.health import Finding
 from openclap.checkpoints.load import Checkpoint, describe_custom, load_checkpoint
+from openclap.checkpoints.locate import locate
 from openclap.checkpoints.plugged_models import PluggedModel, find_plugged
 from openclap.checkpoints.presets import find_preset
 from openclap.checkpoints.weights import Weights, entries_from_arrays
@@ -47,6 +49,10 @@ def load_with_backend(
             return _run_custom(made, plugged, asked)
         checkpoint = load_checkpoint(made)
         checkpoint = replace(checkpoint, config=replace(checkpoint.config, name=plugged.name))
+    elif is_pe_audio(folder := locate(name)):
+        own = load_pe_audio(folder, name=os.fspath(name), device=device, threads=threads)
+        asked = {"backend": backend.replace("torch", "auto"), "precision": precision, "max_tokens": max_tokens}
+        return _run_custom(own, PluggedModel(os.fspath(name), "transformers"), asked)
     else:
         checkpoint = load_checkpoint(name)
     if max_tokens is not None:

@@ -37,6 +37,8 @@ class CustomModel:
         others of its batch.
     embed_texts
         A list of M texts, none of them empty → (M, E). None: a model of sounds alone.
+    embed_frames
+        Waves as above → features of each step of time (B, T, D), the output "frames". None: there is none.
     sampling_rate, clip_seconds
         The rate in Hz that sounds are resampled to, and the length of a clip, S / rate. Longer recordings come as
         windows that overlap by half: of a clip, in a library of 10 s at most.
@@ -52,7 +54,7 @@ class CustomModel:
         Of the weights.
     padding
         What fills up a sound that is shorter than a clip: "repeatpad" whole copies of it, then silence; "repeat" copies;
-        "pad" silence.
+        "pad" silence; "none" nothing: such a sound comes as it is, beside others of its length.
     reads_chinese
         Chinese texts are given as they are; else openclap translates them into English first.
     batch
@@ -63,6 +65,7 @@ class CustomModel:
 
     embed_waves: Callable[[npt.NDArray[np.float32]], Any]
     embed_texts: Callable[[list[str]], Any] | None = None
+    embed_frames: Callable[[npt.NDArray[np.float32]], Any] | None = None
     sampling_rate: int  # Hz
     clip_seconds: float
     embedding: int  # E
@@ -89,7 +92,7 @@ class CustomModel:
             raise UsageError(f"fingerprint is {self.fingerprint!r}; give a text that changes with the weights")
         if self.padding not in get_args(Padding):
             raise UsageError(f"padding is {self.padding!r}; choose one of {', '.join(get_args(Padding))}")
-        for what, function in (("embed_waves", self.embed_waves), ("embed_texts", self.embed_texts)):
+        for what, function in (("embed_waves", self.embed_waves), ("embed_texts", self.embed_texts), ("embed_frames", self.embed_frames)):
             if not callable(function) and (what == "embed_waves" or function is not None):
                 raise UsageError(f"{what} is {function!r}; give a function")
         return CLAPConfig(

@@ -10,7 +10,7 @@ from openclap.errors import UsageError
 
 __all__ = ["FrontEnd", "Padding"]
 
-Padding: TypeAlias = Literal["repeatpad", "repeat", "pad", "spaced"]
+Padding: TypeAlias = Literal["repeatpad", "repeat", "pad", "spaced", "none"]
 WINDOW_SECONDS = 10.0
 
 
