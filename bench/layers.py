@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +31,13 @@ from openclap.backends.graphs.engine import ov
 FRAMES, MELS = 1001, 64
 
 
-def compiled(weights: Path, threads: int, *, counters: bool) -> tuple[Any, Counter[tuple[int, ...]]]:
+def compiled(weights: Path, threads: int, *, counters: bool) -> tuple[Any, Counter[tuple[int, int, int, int]]]:
     """An inference request for one clip, and how often each product (batch, rows, inner, columns) is in its graph."""
     clap = CLAP.from_pretrained(weights)
-    graph = clap.backend._audio_graph(fused=False)  # what short clips run
+    backend: Any = clap.backend
+    graph = backend._audio_graph(fused=False)  # what short clips run
     graph.reshape([1, 1, FRAMES, MELS])
-    products: Counter[tuple[int, ...]] = Counter()
+    products: Counter[tuple[int, int, int, int]] = Counter()
     for op in graph.get_ops():
         if op.get_type_name() == "MatMul":
             first, out = (list(shape) for shape in (op.input(0).get_shape(), op.output(0).get_shape()))
@@ -75,7 +77,7 @@ def main() -> None:
     with threadpool_limits(args.threads, user_api="blas"):
         for round_ in range(-2, args.rounds):  # two to get warm
             seconds = took(lambda: plain.infer([mel]))
-            floor = sum(count * took(lambda shape=shape: np.matmul(*given[shape])) for shape, count in products.items())
+            floor = sum(1.0 * count * took(partial(np.matmul, *given[shape])) for shape, count in products.items())
             counted.infer([mel])
             if round_ < 0:
                 continue

@@ -29,6 +29,7 @@ from server_for_tests import encoded, some_sounds
 from openclap import CLAP
 from openclap.audio.decode_limits import DecodeLimits
 from openclap.errors import RequestRefused
+from openclap.serve import progress
 from openclap.serve import recordings as recordings_module
 from openclap.serve.app import create_app
 from openclap.serve.recordings import Recordings
@@ -495,8 +496,9 @@ def test_drawn_once_for_all_who_wait_and_on_for_who_stays(app: FastAPI, blocks: 
     told(app, ask)
 
 
-def test_the_waveform_comes_in_lines(app: FastAPI, blocks: list[float]) -> None:
+def test_the_waveform_comes_in_lines(app: FastAPI, blocks: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
     """A waveform that takes longer than an answer may was found by the next try; now that the work stops, lines wait for it."""
+    monkeypatch.setattr(progress, "EVERY", 0.001)  # a line a block, however fast the machine is
 
     async def ask(client: httpx.AsyncClient) -> None:
         peaks = f"/v1/recordings/{await uploaded(client, encoded(long_wave(SECONDS, RATE, seed=7), RATE))}/peaks"

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -43,5 +44,5 @@ def write_cached(path: Path, content: bytes | memoryview) -> None:
                 file.write(_checksum(content))
 
 
-def _checksum(content: bytes | memoryview | npt.NDArray[np.uint8]) -> bytes:
+def _checksum(content: Any) -> bytes:
     return zlib.crc32(content).to_bytes(CHECKSUM_BYTES, "little")

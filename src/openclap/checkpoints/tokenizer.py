@@ -164,6 +164,10 @@ class CharacterTokenizer(Tokenizer):
         """Whether the tower says so."""
         return self._config.reads_chinese
 
+    def reads(self, words: Sequence[str]) -> bool:
+        """False: characters do not show which words it knows, so only texts in other letters are translated."""
+        return False
+
 
 def load_fast_tokenizer(file: Path) -> FastTokenizer:
     """The tokenizer of a tokenizer.json, or of RoBERTa's vocab.json with the merges.txt beside it."""

@@ -92,7 +92,11 @@ class CustomModel:
             raise UsageError(f"fingerprint is {self.fingerprint!r}; give a text that changes with the weights")
         if self.padding not in get_args(Padding):
             raise UsageError(f"padding is {self.padding!r}; choose one of {', '.join(get_args(Padding))}")
-        for what, function in (("embed_waves", self.embed_waves), ("embed_texts", self.embed_texts), ("embed_frames", self.embed_frames)):
+        for what, function in (
+            ("embed_waves", self.embed_waves),
+            ("embed_texts", self.embed_texts),
+            ("embed_frames", self.embed_frames),
+        ):
             if not callable(function) and (what == "embed_waves" or function is not None):
                 raise UsageError(f"{what} is {function!r}; give a function")
         return CLAPConfig(
