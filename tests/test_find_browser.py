@@ -158,6 +158,14 @@ def test_what_is_not_there_is_said_first_and_in_chinese(chromium: Any, url: str)
     assert not tab.troubles
 
 
+def test_what_other_languages_were_taken_for_is_told(chromium: Any, url: str) -> None:
+    tab = opened(chromium, url)
+    tab.fill("#query", "Hundegebell")
+    tab.press("#query", "Enter")
+    tab.get_by_text("“Hundegebell” is understood as “dog barking”.").wait_for()
+    assert not tab.troubles
+
+
 def test_on_a_phone_results_are_seen_without_scrolling(chromium: Any, url: str) -> None:
     tab = opened(chromium, url, viewport={"width": 390, "height": 844}, is_mobile=True, has_touch=True)
     tab.fill("#query", "rain")

@@ -25,7 +25,8 @@ export interface Hit {
   silent?: boolean; // nothing is heard in it
 }
 export interface Unknown { word: string; nearest: string | string[] | null }
-export interface Found { hits: Hit[]; left_out?: number; unknown?: Unknown[]; nothing_likely?: boolean }
+export interface Understood { text: string; english: string }
+export interface Found { hits: Hit[]; left_out?: number; unknown?: Unknown[]; understood?: Understood[]; nothing_likely?: boolean }
 export interface Count { value: string; count: number }
 export interface Facets { folders: Count[]; formats: Count[]; tags: Count[]; collections: Count[] }
 export interface Library { files: number; writable: boolean; roots: string[] }

@@ -9,7 +9,7 @@ import { SoundMap } from "./map/map";
 import { Icon } from "./parts/icons";
 import { Notice } from "./parts/notice";
 import { Toolbar } from "./parts/toolbar";
-import { put, UnknownWords } from "./parts/unknown";
+import { put, UnderstoodTexts, UnknownWords } from "./parts/unknown";
 import { Query } from "./query/query";
 import { library } from "./server";
 import { nameOf, version } from "./sounds";
@@ -68,6 +68,7 @@ function Said() {
   return (
     <div class="said">
       {nothing && found.hits.length > 0 && <p class="first">{t("list.nothing_likely")}</p>}
+      <UnderstoodTexts texts={found.understood} />
       <UnknownWords words={found.unknown} take={(word, other) => go({ q: put(state.value.q, word, other) })} />
       {Boolean(found.left_out) && <p class="first">{t("list.left_out", { count: found.left_out! })}</p>}
     </div>

@@ -117,6 +117,7 @@ const FIND = {
   "list.nothing_likely": ["Nothing here is likely to be that. The nearest are shown.", "这里可能没有这样的声音。以下是最接近的。"],
   "list.left_out": ["{count:better one is|better ones are} not shown: the disk of their files cannot be reached now.", "另有 {count} 个更好的结果未显示：其文件所在的磁盘目前无法访问。"],
   "list.unknown": ["The model does not know “{word}”.", "模型不认识“{word}”。"],
+  "list.understood": ["“{text}” is understood as “{english}”.", "“{text}”已理解为“{english}”。"],
   "list.nearest": ["Did you mean", "您是不是要找"],
   "list.back": ["Whole library", "整个音库"],
   "hit.sure": ["sure", "确定"],

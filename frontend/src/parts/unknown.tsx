@@ -1,5 +1,5 @@
-// Words that the model does not know, and what may be meant instead.
-import type { Unknown } from "../api";
+// Words that the model does not know, and what may be meant instead; texts that were put into English.
+import type { Understood, Unknown } from "../api";
 import { clean } from "../list/names";
 import { t } from "../words";
 
@@ -15,6 +15,17 @@ export function UnknownWords({ words, take }: { words: readonly Unknown[] | unde
           </p>
         );
       })}
+    </>
+  );
+}
+
+/** What texts in other languages were taken for. */
+export function UnderstoodTexts({ texts }: { texts: readonly Understood[] | undefined }) {
+  return (
+    <>
+      {(texts ?? []).map(({ text, english }) => (
+        <p class="first" key={text}>{t("list.understood", { text: clean(text), english: clean(english) })}</p>
+      ))}
     </>
   );
 }

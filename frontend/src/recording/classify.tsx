@@ -1,7 +1,7 @@
 // Zero-shot classification: which of some labels fits best.
 import { clean } from "../list/names";
 import { Menu } from "../parts/menu";
-import { put, UnknownWords } from "../parts/unknown";
+import { put, UnderstoodTexts, UnknownWords } from "../parts/unknown";
 import { share, t } from "../words";
 import { TaughtHeard } from "../teach/choice";
 import { Answer, asks, Bar, Go, State } from "./asking";
@@ -33,6 +33,7 @@ export function ClassifyTool() {
       {found && (
         <Answer of={found}>
           {found.silent && <p class="first">{t("ask.silent")}</p>}
+          <UnderstoodTexts texts={found.understood} />
           <UnknownWords words={found.unknown} take={(word, other) => {
             labelsText.value = put(labelsText.value, word, other);
             askClassify();

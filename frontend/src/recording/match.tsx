@@ -1,6 +1,6 @@
 // Audio–text matching: how well each text fits, as a cosine.
 import { clean } from "../list/names";
-import { put, UnknownWords } from "../parts/unknown";
+import { put, UnderstoodTexts, UnknownWords } from "../parts/unknown";
 import { t } from "../words";
 import { Answer, asks, Bar, Go, State } from "./asking";
 import { askMatch, match, matchText } from "./questions";
@@ -18,6 +18,7 @@ export function MatchTool() {
       {found && (
         <Answer of={found}>
           {found.silent && <p class="first">{t("ask.silent")}</p>}
+          <UnderstoodTexts texts={found.understood} />
           <UnknownWords words={found.unknown} take={(word, other) => {
             matchText.value = put(matchText.value, word, other);
             askMatch();

@@ -2,7 +2,7 @@
 import { signal } from "@preact/signals";
 import { kept } from "../kept";
 import { clean } from "../list/names";
-import { put, UnknownWords } from "../parts/unknown";
+import { put, UnderstoodTexts, UnknownWords } from "../parts/unknown";
 import { t } from "../words";
 import { Answer, asks, Go, State } from "./asking";
 import { ExportMenu } from "./export";
@@ -45,6 +45,7 @@ function Found(found: Moments) {
   return (
     <Answer of={found.moments}>
       <Nothing {...found} />
+      <UnderstoodTexts texts={found.understood} />
       <UnknownWords words={found.unknown} take={(word, other) => {
         momentsText.value = put(momentsText.value, word, other);
         askMoments();

@@ -1,6 +1,6 @@
 // The questions about the recording, how far each is, and what was answered.
 import { computed, effect, signal, untracked } from "@preact/signals";
-import { body, isAbort, post, Problem, type Unknown } from "../api";
+import { body, isAbort, post, Problem, type Understood, type Unknown } from "../api";
 import { kept } from "../kept";
 import { lines } from "../lines";
 import { clear, show } from "../problems";
@@ -14,10 +14,10 @@ import { isLost, lose, recording, track, withRecording } from "./recording";
 export interface Tag { label: string; confidence: number }
 export interface Span { start: number; end: number; label: string | null; score: number; tags: Tag[]; sentence?: string }
 export interface Description { tags: Tag[]; sentence: string; spans?: Span[] | null }
-export interface Labels { labels: { label: string; score: number; similarity: number }[]; unknown?: Unknown[]; silent?: boolean | null }
-export interface Matches { matches: { text: string; score: number }[]; unknown?: Unknown[]; silent?: boolean | null }
+export interface Labels { labels: { label: string; score: number; similarity: number }[]; unknown?: Unknown[]; understood?: Understood[]; silent?: boolean | null }
+export interface Matches { matches: { text: string; score: number }[]; unknown?: Unknown[]; understood?: Understood[]; silent?: boolean | null }
 export interface Moment { query: string; detector?: string | null; start: number; end: number; score: number; confidence?: number | null; unlikely?: boolean }
-export interface Moments { queries: string[]; moments: Moment[]; unknown?: Unknown[] }
+export interface Moments { queries: string[]; moments: Moment[]; unknown?: Unknown[]; understood?: Understood[] }
 type Line<T> = { progress?: number; seconds_left?: number | null; result?: T; error?: { message: string } };
 export interface Doing { share: number; left: number | null }
 
