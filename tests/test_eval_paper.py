@@ -238,7 +238,7 @@ def test_what_is_missing_or_broken_is_named(data: Path, tmp_path: Path, mini: CL
     for settings, words in (
         (replace(DRAWS, only=("esc51",)), "choose audiocaps"),
         (replace(DRAWS, templates=("dog",)), "must hold"),
-        (replace(DRAWS, only=("vggsound",)), "holds none of the paper's benchmarks"),
+        (replace(DRAWS, only=("VGG-Sound",)), "holds none of the paper's benchmarks"),
     ):
         with pytest.raises(UsageError, match=words):
             evaluate_paper(mini, data, settings, place=tmp_path / "kept")

@@ -136,6 +136,28 @@ def test_a_word_within_an_english_text(mini: CLAP) -> None:
     assert mini.in_english("a loud Gewitter at night") == ["a loud thunderstorm at night"]
 
 
+@pytest.mark.parametrize("text", ["violin timbre", "paint remover", "pencil taper", "woodblock pitched do"])
+def test_rare_english_words_stay_among_english_words(mini: CLAP, text: str) -> None:
+    """A timbre became a doorbell, a paint remover paint stirring, as in Spanish."""
+    assert mini.in_english(text) == [text]
+
+
+def test_half_width_kana_and_accents_apart_are_japanese(mini: CLAP) -> None:
+    """ﾜﾝﾜﾝ, as old programs write it, stayed as it is, and ｲﾇ was left out without a word."""
+    assert mini.in_english(["ﾜﾝﾜﾝ", "ﾃﾚﾋﾞ"]) == mini.in_english(["ワンワン", "テレビ"])
+    assert mini.in_english("テレビ".replace("ビ", "ヒ\u3099")) == mini.in_english("テレビ")
+
+
+def test_the_advice_for_unknown_words_is_true(mini: CLAP) -> None:
+    """German was told to use columns zh,en, and a translation model, which is given no German."""
+    with pytest.warns(
+        LanguageWarning, match=r"Fidolino; say it in other words, or add it to a CSV file named by"
+    ) as told:
+        mini.in_english("Fidolino bellt")
+    assert "zh,en" not in str(told[0].message)
+    assert "model" not in str(told[0].message)
+
+
 def test_unknown_words_are_named(mini: CLAP) -> None:
     with pytest.warns(LanguageWarning, match=r"left out.*Fidolino"):
         assert mini.in_english("Fidolino bellt") == ["dog barking"]

@@ -87,6 +87,16 @@ def test_what_is_wrong_is_one_sentence(llm: Llm, sounds: Path, tmp_path: Path) -
         assert done.output.splitlines()[-1].startswith("Error: ")
 
 
+def test_other_kinds_of_items(sounds: Path) -> None:
+    """None and numbers gave KeyError: 0, as did the bytes of a buffer."""
+    from openclap.llm_plugin import ClapEmbeddings, EmbeddingRefused
+
+    model, content = ClapEmbeddings("x", "mini"), (sounds / "rain.wav").read_bytes()
+    assert list(model.embed_batch([bytearray(content), memoryview(content)])) == list(model.embed_batch([content] * 2))
+    with pytest.raises(EmbeddingRefused, match="int is neither"):
+        list(model.embed_batch(["rain", 5]))  # type: ignore[list-item]
+
+
 def test_a_model_that_is_not_here(llm: Llm, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)

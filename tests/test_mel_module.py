@@ -107,6 +107,7 @@ def test_autocast_and_half_waves_change_no_decibel() -> None:
         (np.zeros((2, 100), np.float32), "waves are ndarray"),
         (torch.zeros(2, 100, dtype=torch.int16), r"waves are a tensor of torch\.int16"),
         (torch.zeros(2, 0), r"waves have the shape \(2, 0\)"),
+        (torch.zeros(0, 100), r"waves have the shape \(0, 100\)"),
         (torch.tensor(0.5), r"waves have the shape \(\)"),
     ],
 )

@@ -136,3 +136,53 @@ def test_damaged_weights_are_refused(saved: Path, tmp_path: Path, damage: str) -
         save_file({name: value for name, value in weights.items() if "audio_head" not in name}, file, {"format": "pt"})
     with pytest.raises(BadCheckpoint, match=re.escape("fetch it again")):
         CLAP.from_pretrained(tmp_path / "bad")
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "said"),
+    [
+        ("preprocessor_config.json", '{"sampling_rate": "48k"}', "sampling_rate is '48k'"),
+        ("preprocessor_config.json", '{"sampling_rate": [48000]}', "no rate in Hz"),
+        ("preprocessor_config.json", '{"sampling_rate": 1e400}', "no rate in Hz"),
+        ("preprocessor_config.json", "{", "cannot be read as JSON"),
+        ("config.json", "[" * 100_000, "cannot be read as JSON"),
+        ("tokenizer.json", "{}", "its tokenizer cannot be read"),
+        ("tokenizer_config.json", "{", "its tokenizer cannot be read"),
+        ("tokenizer_config.json", "{}", "names no padding"),
+    ],
+)
+def test_damaged_settings_are_refused(saved: Path, tmp_path: Path, file: str, content: str, said: str) -> None:
+    """They gave ValueError, TypeError, OverflowError, KeyError and RecursionError with a traceback."""
+    shutil.copytree(saved, tmp_path / "bad")
+    (tmp_path / "bad" / file).write_text(content)
+    with pytest.raises(BadCheckpoint, match=re.escape(said)):
+        CLAP.from_pretrained(tmp_path / "bad")
+
+
+def test_weights_of_other_shapes_are_one_sentence(
+    saved: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """transformers printed a row for each of the weights first, and its sentence pointed to them."""
+    shutil.copytree(saved, tmp_path / "bad")
+    config = json.loads((saved / "config.json").read_text())
+    config["audio_config"]["hidden_size"] = 32
+    (tmp_path / "bad" / "config.json").write_text(json.dumps(config))
+    with pytest.raises(BadCheckpoint, match="their shapes are not those"):
+        CLAP.from_pretrained(tmp_path / "bad")
+    told = capfd.readouterr()
+    assert "MISMATCH" not in told.out + told.err
+
+
+def test_weights_in_bin_files_have_a_fingerprint_of_their_own(saved: Path, tmp_path: Path) -> None:
+    """Without .safetensors every model had the same one: a library took another model's vectors."""
+    from safetensors.torch import load_file
+
+    weights = load_file(saved / "model.safetensors")
+    found = []
+    for factor in (1.0, 2.0):
+        folder = tmp_path / str(factor)
+        shutil.copytree(saved, folder, ignore=shutil.ignore_patterns("*.safetensors"))
+        name = "audio_head.layer_norm.weight"
+        torch.save({**weights, name: factor * weights[name]}, folder / "pytorch_model.bin")
+        found.append(CLAP.from_pretrained(folder).fingerprint)
+    assert found[0] != found[1]

@@ -352,6 +352,7 @@ def test_a_model_that_cannot_be_is_named(
         (lambda waves: np.ones((len(waves), 3)), r"gives rows of shape \(1, 3\), not \(1, 6\)"),
         (lambda waves: np.ones(SIZE), r"gives rows of shape \(6,\)"),
         (lambda waves: "rows", r"cannot be used \(ValueError"),
+        (lambda waves: np.full((len(waves), SIZE), 1j), r"complex numbers; real ones are expected"),
         (lambda waves: np.full((len(waves), SIZE), np.nan), r"mymodel of acme 1\.2 gives NaN or infinite numbers"),
     ],
 )

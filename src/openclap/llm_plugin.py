@@ -73,7 +73,10 @@ class ClapEmbeddings(llm.EmbeddingModel):  # type: ignore[misc]
             The model is not here, or an item is no sound.
         """
         del key  # no model of ours needs one
-        all_items = list(items)
+        all_items = [bytes(item) if isinstance(item, bytearray | memoryview) else item for item in items]
+        for item in all_items:
+            if not isinstance(item, bytes | str):
+                raise EmbeddingRefused(f"{type(item).__name__} is neither the bytes of a sound nor words")
         try:
             if self._clap is None:
                 self._clap = _load(self._name)

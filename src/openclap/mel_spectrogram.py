@@ -80,8 +80,10 @@ class MelSpectrogram(nn.Module):
         if not isinstance(waves, torch.Tensor) or not waves.is_floating_point():
             what = f"a tensor of {waves.dtype}" if isinstance(waves, torch.Tensor) else type(waves).__name__
             raise UsageError(f"waves are {what}; give a tensor of floating-point samples in [-1, 1]")
-        if waves.ndim == 0 or waves.shape[-1] == 0:
-            raise UsageError(f"waves have the shape {tuple(waves.shape)}; give (..., S) with one sample or more")
+        if waves.ndim == 0 or waves.numel() == 0:
+            raise UsageError(
+                f"waves have the shape {tuple(waves.shape)}; give (..., S) with one wave and one sample or more"
+            )
         with torch.autocast(waves.device.type, enabled=False):
             filled = self._fill_up(waves.float()) if self.fill else waves.float()
             if self.front_end.quantise is not None:  # rounding has no gradient: it is that of the samples as they were

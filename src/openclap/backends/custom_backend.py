@@ -90,5 +90,8 @@ class CustomBackend:
 def _to_numpy(rows: Any) -> Rows:
     """An array, a list of rows or a tensor of torch on any device → float32."""
     if hasattr(rows, "detach"):
-        rows = rows.detach().float().cpu().numpy()
+        rows = rows.detach()
+        rows = (rows if rows.is_complex() else rows.float()).cpu().numpy()
+    if np.iscomplexobj(rows):  # numpy would drop the imaginary half
+        raise TypeError("complex numbers; real ones are expected")
     return np.array(rows, np.float32)

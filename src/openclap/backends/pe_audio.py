@@ -10,15 +10,19 @@ for moments compares. Source: transformers' `PeAudioModel` and `PeAudioFrameLeve
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import math
+from collections.abc import Iterator
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from openclap.checkpoints.native import read_json
 from openclap.config import CustomModel
 from openclap.errors import BadCheckpoint, MissingExtra
 
@@ -28,12 +32,18 @@ MODEL_TYPES = ("pe_audio", "pe_audio_video")  # of the second, transformers load
 FRAME_LEVEL = "PeAudioFrameLevelModel"  # among "architectures"
 PIECE_SECONDS = 30.0  # it was trained on pieces of this length
 MAX_TOKENS = 512
+RATE = 48_000  # Hz
+LOWEST, HIGHEST = 8_000, 384_000  # Hz
 Rows = npt.NDArray[np.float32]
 
 
 def is_pe_audio(folder: Path) -> bool:
     """Whether a folder holds a PE-A as transformers saves it."""
-    return _read_json(folder / "config.json").get("model_type") in MODEL_TYPES
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):  # said by whatever opens it
+        return False
+    return isinstance(config, dict) and config.get("model_type") in MODEL_TYPES
 
 
 def load_pe_audio(folder: Path, *, name: str, device: str = "auto", threads: int | None = None) -> CustomModel:
@@ -44,7 +54,7 @@ def load_pe_audio(folder: Path, *, name: str, device: str = "auto", threads: int
     MissingExtra
         torch or transformers is not installed.
     BadCheckpoint
-        Its weights are missing or damaged, or are not those of its configuration.
+        Weights, settings or tokenizer are missing or damaged, or the weights are not those of its configuration.
     """
     try:
         import torch
@@ -57,24 +67,20 @@ def load_pe_audio(folder: Path, *, name: str, device: str = "auto", threads: int
 
     if threads is not None:
         torch.set_num_threads(threads)
-    config = _read_json(folder / "config.json")
-    front = _read_json(folder / "preprocessor_config.json")
-    by_frames = FRAME_LEVEL in (config.get("architectures") or ())
+    rate = _sampling_rate(folder / "preprocessor_config.json")
+    architectures = read_json(folder / "config.json").get("architectures")
+    by_frames = isinstance(architectures, list) and FRAME_LEVEL in architectures
     on, _ = choose_device(device)
     model: Any
-    shown = transformers.logging.is_progress_bar_enabled()
-    transformers.logging.disable_progress_bar()  # a few seconds
-    try:
-        model, found = transformers.PeAudioModel.from_pretrained(
-            folder, local_files_only=True, output_loading_info=True, dtype=torch.float32, weights_only=True
-        )
-    except Exception as error:  # transformers raises a dozen classes
-        raise BadCheckpoint(
-            f"{folder}: transformers cannot load its weights ({_in_a_line(error)}); fetch it again"
-        ) from error
-    finally:
-        if shown:
-            transformers.logging.enable_progress_bar()
+    with _quiet(transformers):
+        try:
+            model, found = transformers.PeAudioModel.from_pretrained(
+                folder, local_files_only=True, output_loading_info=True, dtype=torch.float32, weights_only=True
+            )
+        except Exception as error:  # transformers raises a dozen classes
+            raise BadCheckpoint(
+                f"{folder}: transformers cannot load its weights ({_in_a_line(error)}); fetch it again"
+            ) from error
     if found["missing_keys"]:
         some = ", ".join(sorted(found["missing_keys"])[:3])
         raise BadCheckpoint(
@@ -110,7 +116,7 @@ def load_pe_audio(folder: Path, *, name: str, device: str = "auto", threads: int
         embed_waves=embed_waves,
         embed_frames=embed_frames,
         embed_texts=embed_texts if tokenizer is not None else None,
-        sampling_rate=int(front.get("sampling_rate", 48_000)),
+        sampling_rate=rate,
         clip_seconds=PIECE_SECONDS,
         embedding=int(model.text_model.config.hidden_size),
         fingerprint=_fingerprint(folder, by_frames),
@@ -119,29 +125,53 @@ def load_pe_audio(folder: Path, *, name: str, device: str = "auto", threads: int
     )
 
 
+@contextlib.contextmanager
+def _quiet(transformers: Any) -> Iterator[None]:
+    """Without the progress bar of transformers, and its list of every weight that does not fit."""
+    shown, verbosity = transformers.logging.is_progress_bar_enabled(), transformers.logging.get_verbosity()
+    transformers.logging.disable_progress_bar()  # a few seconds
+    transformers.logging.set_verbosity(transformers.logging.CRITICAL)
+    try:
+        yield
+    finally:
+        transformers.logging.set_verbosity(verbosity)
+        if shown:
+            transformers.logging.enable_progress_bar()
+
+
+def _sampling_rate(file: Path) -> int:
+    """The rate in Hz that the file of settings names; that of all PE-A where there is no such file."""
+    rate = read_json(file).get("sampling_rate", RATE) if file.is_file() else RATE
+    if isinstance(rate, bool) or not isinstance(rate, Real) or not LOWEST <= rate <= HIGHEST or rate != int(rate):
+        raise BadCheckpoint(f"{file}: sampling_rate is {rate!r}, which is no rate in Hz; fetch it again")
+    return int(rate)
+
+
 def _tokenizer(folder: Path, transformers: Any) -> Any:
     """Its tokenizer; None where the folder has none: sounds alone can be embedded then."""
     if not (folder / "tokenizer.json").is_file():
         return None
-    return transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    try:
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except Exception as error:  # the tokenizers of many makers raise whatever they like
+        raise BadCheckpoint(f"{folder}: its tokenizer cannot be read ({_in_a_line(error)}); fetch it again") from error
+    if tokenizer.pad_token_id is None:
+        raise BadCheckpoint(
+            f"{folder}: its tokenizer names no padding, as tokenizer_config.json does; fetch that file again"
+        )
+    return tokenizer
 
 
 def _fingerprint(folder: Path, by_frames: bool) -> str:
     digest = hashlib.blake2b(b"frames" if by_frames else b"pooled", digest_size=8)
-    for file in sorted(folder.glob("*.safetensors")):
+    for file in sorted(folder.glob("*.safetensors")) or sorted(folder.glob("*.bin")):  # as transformers chooses
         with file.open("rb") as content:
             while piece := content.read(1 << 20):
                 digest.update(piece)
     return digest.hexdigest()
 
 
-def _read_json(file: Path) -> dict[str, Any]:
-    try:
-        read = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return read if isinstance(read, dict) else {}
-
-
 def _in_a_line(error: Exception) -> str:
+    if "ignore_mismatched_sizes" in str(error):  # its sentence points to the list that `_quiet` keeps away
+        return "their shapes are not those of config.json"
     return " ".join(str(error).split())[:160]

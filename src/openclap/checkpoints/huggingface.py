@@ -98,6 +98,11 @@ def read_huggingface(
     UnsafeCheckpoint
         A .bin file that holds more than tensors.
     """
+    if config.get("model_type") in ("pe_audio", "pe_audio_video"):
+        raise BadCheckpoint(
+            f"{folder}: a PE-A, which transformers computes from waves; it has no mels, and openclap neither trains nor"
+            " saves it; give a folder with a ClapModel"
+        )
     if config.get("model_type") not in MODEL_TYPES:
         raise BadCheckpoint(
             f"{folder}: a {config.get('model_type', 'nameless')} model, not a CLAP; give a folder with a ClapModel"

@@ -28,7 +28,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """Read a file with a JSON object; BadCheckpoint where it holds none."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise BadCheckpoint(
             f"{path}: cannot be read as JSON ({error}); copy it anew from the model's folder"
         ) from error

@@ -90,11 +90,17 @@ def plugged_models() -> list[PluggedModel]:
     for point in sorted(find_points(GROUP), key=lambda point: (point.name, package_of(point))):
         package, name = package_of(point), point.name
         note = "not used: openclap has a model of this name" if find_preset(name) is not None else ""
+        if not note and _is_path(name):
+            note = "not used: a name that begins with ., ~ or / is a path"
         if name in found and not note:
             packages = f"{found[name].package} and {package}"
             note, package = f"not used: {packages} both bring a model of this name; uninstall one", packages
         found[name] = PluggedModel(name, package, note, point)
     return list(found.values())
+
+
+def _is_path(name: str) -> bool:
+    return name.startswith((".", "~")) or Path(name).is_absolute()
 
 
 def find_plugged(name: str | os.PathLike[str]) -> PluggedModel | None:
@@ -109,7 +115,7 @@ def find_plugged(name: str | os.PathLike[str]) -> PluggedModel | None:
     """
     if not isinstance(name, str) or find_preset(name) is not None:
         return None
-    if name.startswith((".", "~")) or Path(name).is_absolute():
+    if _is_path(name):
         return None
     found = next((model for model in plugged_models() if model.name == name), None)
     if found is not None and found.note:

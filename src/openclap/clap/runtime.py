@@ -79,7 +79,9 @@ class Runtime:
         if not np.isfinite(rows).all():
             name, package = self.config.name, self.checkpoint.package
             if package is not None:
-                raise ModelError(f"{name} of {package} gives NaN or infinite numbers; update that package")
+                raise ModelError(
+                    f"{name} of {package} gives NaN or infinite numbers; update that package, or fetch its weights again"
+                )
             if self.backend.info.dtype == "float16":
                 raise BadCheckpoint(f"{name} gives NaN in float16, whose numbers end at 65504; use bfloat16")
             raise BadCheckpoint(

@@ -242,7 +242,8 @@ def _show_paper(found: PaperReport) -> None:
             beside = f"{100 * row.published:.1f}", f"{100 * row.difference:+.1f}", f"{row.table}, {row.row}"
         rows.append((row.benchmark, metric_name(row), f"{100 * row.value:.1f}", interval, *beside))
     columns = ("", "metric, %", "here", "95 %", "paper", "apart", "table, row")
-    table(plain(f"the tables of arXiv 2211.06687, {found.model}"), columns, rows, right=columns[2:6])
+    if rows:
+        table(plain(f"the tables of arXiv 2211.06687, {found.model}"), columns, rows, right=columns[2:6])
     for name, one in found.reports.items():
         for note in one.notes:
             err.print(plain(f"{name}: {note}"))

@@ -42,6 +42,7 @@ def show_hits(
     library: Library | SeveralLibraries,
     filter: SearchFilter,
     play: str | None = None,
+    by: str = "sound",
 ) -> None:
     """Print hits as a table or JSON lines, and remarks: none, all unlikely, uncalibrated, left out; then `play` some."""
     from openclap.cli.no_results import why_nothing
@@ -49,7 +50,7 @@ def show_hits(
     print_unknown(hits.unknown)
     print_understood(hits.understood)
     if not hits and not hits.left_out:
-        err.print(plain(why_nothing(library, filter)))
+        err.print(plain(why_nothing(library, filter, by=by)))
     by_names = any(hit.relevance is not None for hit in hits)
     shown = [(hit.relevance if by_names else hit.confidence) or 0.0 for hit in hits]
     _print_unlikely(hits, shown, "relevance" if by_names else "confidence", as_json)

@@ -17,7 +17,7 @@ from openclap.plurals import count_noun
 __all__ = ["why_nothing"]
 
 
-def why_nothing(library: Library | SeveralLibraries, filter: SearchFilter) -> str:
+def why_nothing(library: Library | SeveralLibraries, filter: SearchFilter, *, by: str = "sound") -> str:
     """Say why a search found nothing in a library that holds some sounds; `filter` with what its query filters by."""
     given = list(dict.fromkeys(map(absolute_path, filter.within or ())))
     others = [
@@ -34,6 +34,8 @@ def why_nothing(library: Library | SeveralLibraries, filter: SearchFilter) -> st
     if others:
         subject = f"the {held} does not pass" if here == 1 else f"none of the {held} passes"
         return f"{subject} {' and '.join(others)}; ask for less, or leave {'it' if len(others) == 1 else 'one'} out"
+    if by == "names":
+        return f"no word of it is in the name of any of the {held}; search by what is heard, without --by names"
     if not any(recording.heard.any() for recording in library.recordings(within=given or None)):
         return (
             f"nothing is heard in the {held}, so they are found by their names alone; add more:  openclap index FOLDER"

@@ -148,7 +148,7 @@ def search(
             assert isinstance(collection, Library)
             done = collection.collect(collect, [hit.path for hit in hits])
             err.print(plain(f"{count_noun(done.files, 'file')} put into the collection {collect}"))
-        show_hits(hits, title, as_json, collection, what_passes(wanted, filter), play)
+        show_hits(hits, title, as_json, collection, what_passes(wanted, filter), play, by)
     if failed:
         raise typer.Exit(1)
 

@@ -24,6 +24,9 @@ from openclap.errors import UsageError
 
 __all__ = ["CustomModel"]
 
+LOWEST_RATE, HIGHEST_RATE = 100, 10_000_000  # Hz, those that sounds are resampled to
+LONGEST_CLIP = 3600.0  # seconds: an hour at 48 kHz is 0.7 GB
+
 
 @dataclass(frozen=True, kw_only=True)
 class CustomModel:
@@ -87,7 +90,11 @@ class CustomModel:
         """
         for name in ("sampling_rate", "embedding", "batch"):
             check_count(getattr(self, name), name)
+        if not LOWEST_RATE <= self.sampling_rate <= HIGHEST_RATE:
+            raise UsageError(f"sampling_rate is {self.sampling_rate}; {LOWEST_RATE} to {HIGHEST_RATE} Hz are possible")
         check_positive("the model", clip_seconds=self.clip_seconds, logit_scale=self.logit_scale)
+        if self.clip_seconds > LONGEST_CLIP:
+            raise UsageError(f"clip_seconds is {self.clip_seconds}; {LONGEST_CLIP} is the most")
         if not isinstance(self.fingerprint, str) or not self.fingerprint.strip():
             raise UsageError(f"fingerprint is {self.fingerprint!r}; give a text that changes with the weights")
         if self.padding not in get_args(Padding):

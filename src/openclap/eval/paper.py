@@ -198,18 +198,19 @@ def long_of_paper(clap: CLAP) -> Long:
 
 
 def check_names(only: Sequence[str]) -> tuple[Entry, ...]:
-    """The entries of these names, all where there are none.
+    """The entries of these names, whatever their case and signs (ESC-50 is esc50); all where there are none.
 
     Raises
     ------
     UsageError
         A name is neither an entry nor a benchmark.
     """
+    wanted = set(map(_plain, only))
     for name in only:
-        if not any(name in (entry.name, entry.benchmark) for entry in ENTRIES):
+        if not any(_plain(name) in (_plain(entry.name), entry.benchmark) for entry in ENTRIES):
             known = ", ".join(entry.name for entry in ENTRIES)
             raise UsageError(f"{name!r} is no benchmark of the paper; choose {known}")
-    return tuple(entry for entry in ENTRIES if not only or entry.name in only or entry.benchmark in only)
+    return tuple(entry for entry in ENTRIES if not only or wanted & {_plain(entry.name), entry.benchmark})
 
 
 def find_benchmarks(data: Path, entries: Sequence[Entry]) -> Iterator[tuple[Entry, Path, Dataset] | Skipped]:
@@ -253,7 +254,8 @@ def evaluate_paper(
     entries = check_names(settings.only)
     check_templates(settings.templates)
     if not data.is_dir():
-        raise UsageError(f"{data}: no such folder; give the one that holds the benchmarks' folders")
+        what = "a file" if data.exists() else "no such folder"
+        raise UsageError(f"{data}: {what}; give the one that holds the benchmarks' folders")
     place = place if place is not None else default_place(clap)
     try:
         place.mkdir(parents=True, exist_ok=True)
@@ -375,8 +377,13 @@ def _folders_named(data: Path, name: str) -> list[Path]:
         found = [Path(one.path) for one in os.scandir(data) if one.is_dir()]
     except OSError:
         return []
-    alike = [folder for folder in found if re.sub(r"[^a-z0-9]", "", folder.name.lower()).startswith(name)]
+    alike = [folder for folder in found if _plain(folder.name).startswith(name)]
     return sorted(alike, key=lambda folder: (len(folder.name), folder.name))
+
+
+def _plain(name: str) -> str:
+    """A name without case and signs."""
+    return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
 def _rows(entry: Entry, report: EvalReport, clap: CLAP) -> Iterator[PaperRow]:

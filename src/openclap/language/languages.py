@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 
-__all__ = ["ALSO_ENGLISH", "ENGLISH_BASICS", "LANGUAGES", "SPACED", "Language", "common_words"]
+__all__ = ["ALSO_ENGLISH", "ENGLISH_BASICS", "FALSE_FRIENDS", "LANGUAGES", "SPACED", "Language", "common_words"]
 
 
 @dataclass(frozen=True)
@@ -130,6 +130,11 @@ ALSO_ENGLISH = frozenset(
         " mastication metro monologue mosquito narration parquet pigeons pizzicato reflex salsa singe soundtrack steelpan"
         " tabla telephones timbales trains trot vibrations wagon xylophone yodel"
     )
+)
+# words that a small model may not know and that mean something else in English: alone they are read as foreign, as in lists
+# of labels, but not among English words (violin timbre)
+FALSE_FRIENDS = frozenset(
+    _split("bourdon carillon clavier diapason frappe remover salve souffle taper timbre trotter woodblock")
 )
 
 

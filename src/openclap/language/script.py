@@ -8,6 +8,7 @@ v3).
 from __future__ import annotations
 
 import re
+import unicodedata
 from functools import cache
 from pathlib import Path
 
@@ -15,14 +16,15 @@ __all__ = ["RUN", "has_foreign", "has_kana", "normalize_width", "to_simplified"]
 
 HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f々〇"
 # kana and hangul; the lexicon has no words in them, but a translation model may
-OTHER = "\u3041-\u30ff\u31f0-\u31ff\uac00-\ud7af"
+OTHER = "\u3041-\u30ff\u31f0-\u31ff\uac00-\ud7af\uff66-\uff9f"
 SIGNS = "，、。；：！？…—～·“”‘’「」『』《》〈〉（）【】\u3000"
 
 RUN = re.compile(f"[{HAN}{OTHER}{SIGNS}]+")  # what is translated in one piece; it may hold only signs
 _WIDE = {0xFEE0 + ord(sign): sign for sign in "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"}
 # invisible characters that web pages put between others
 _UNSEEN = dict.fromkeys(map(ord, "\u200b\u200c\u200d\u2060\ufe0e\ufe0f\ufeff"), "")
-_KANA = re.compile("[\u3041-\u30fa\u31f0-\u31ff]")
+_KANA = re.compile("[\u3041-\u30fa\u31f0-\u31ff\uff66-\uff9f]")
+_HALF_WIDTH = re.compile("[\uff61-\uff9f]+")  # katakana and signs of old terminals: ﾜﾝﾜﾝ
 _FOREIGN = re.compile(f"[{HAN}{OTHER}]")
 
 
@@ -37,8 +39,12 @@ def has_foreign(text: str) -> bool:
 
 
 def normalize_width(text: str) -> str:
-    """Turn full-width letters and digits into ASCII, and remove invisible characters."""
-    return text.translate(_WIDE | _UNSEEN)
+    """Turn full-width letters and digits into ASCII, half-width kana into kana, and remove invisible characters.
+
+    Signs that stand apart from their letter, as in names of files on macOS, are put on it: か and ゙ are が.
+    """
+    kana = _HALF_WIDTH.sub(lambda found: unicodedata.normalize("NFKC", found[0]), text.translate(_WIDE | _UNSEEN))
+    return unicodedata.normalize("NFC", kana)
 
 
 def to_simplified(text: str) -> str:

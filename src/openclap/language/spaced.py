@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from openclap.language.grammar import LITTLE, PHRASES
-from openclap.language.languages import ALSO_ENGLISH, Language, common_words
+from openclap.language.languages import ALSO_ENGLISH, FALSE_FRIENDS, Language, common_words
 from openclap.language.lexicon import Lexicon
 from openclap.words import fold
 
@@ -134,6 +134,7 @@ def read_as(text: str, language: Language, lexicon: Lexicon, knows: Callable[[st
     unknown: list[str] = []
     known = foreign = rare = also = exact = 0
     says = False
+    friends = FALSE_FRIENDS if len(WORDS.findall(text)) > 1 else frozenset()
     for clause in CLAUSES.split(text):
         items = _match(WORDS.findall(clause), language, lexicon, knows)
         for item in items:
@@ -141,7 +142,7 @@ def read_as(text: str, language: Language, lexicon: Lexicon, knows: Callable[[st
             strange = [
                 word
                 for word, written in zip(plain, item.words, strict=True)
-                if word in language.common or not _is_english(written.lower(), knows)
+                if word in language.common or not (word in friends or _is_english(written.lower(), knows))
             ]
             if item.en is None:
                 if strange:
@@ -177,11 +178,12 @@ def replace_words(text: str, language: Language, lexicon: Lexicon, knows: Callab
     Only words are taken that the tower does not know, and that the lexicon has as they are, or made of its words.
     """
     count = 0
+    alone = len(WORDS.findall(text)) == 1
 
     def put(found: re.Match[str]) -> str:
         nonlocal count
         word = fold(found[0])
-        if len(word) < SHORTEST_MIXED or _is_english(word, knows):
+        if len(word) < SHORTEST_MIXED or _is_english(word, knows) or (word in FALSE_FRIENDS and not alone):
             return found[0]
         english = lexicon.lookup(word) or _split_compound(word, language, lexicon, knows)
         if not english or english.startswith(OF) or fold(english) == word:

@@ -127,9 +127,9 @@ class Translator:
             texts = [text if has_foreign(text) else self._read_latin(text, tower, spaced, left_out) for text in texts]
         english = self._translate_runs(texts, left_out) if any(map(has_foreign, texts)) else list(texts)
         if left_out:
+            words = list(dict.fromkeys(left_out))
             warn_caller(
-                f"left out, because the lexicon has no English for it: {_quote_words(list(dict.fromkeys(left_out)))};"
-                f" {ADVICE}",
+                f"left out, because the lexicon has no English for it: {_quote_words(words)}; {_advice(words)}",
                 LanguageWarning,
             )
         return english
@@ -217,21 +217,25 @@ class Translator:
             end = run.end()
         out += _separator(out, text[end:])
         if unknown and not any(character.isalnum() and character.isascii() for character in out):
-            raise UsageError(f"the lexicon has no English for {_quote_words(unknown)}; {ADVICE}")
+            raise UsageError(f"the lexicon has no English for {_quote_words(unknown)}; {_advice(unknown)}")
         if not any(map(str.isalnum, out)):
             raise UsageError(f"{text!r} names no sound; describe one: 狗叫, 远处的雷声")
         return out
 
 
-ADVICE = (
-    f"say it in other words, add it to a CSV file zh,en named by {LEXICON_ENV}, "
-    "or name a translation model (translate, or OPENCLAP_TRANSLATE)"
-)
+def _advice(words: list[str]) -> str:
+    """What to do about unknown words; a translation model is given Chinese, Japanese and Korean alone."""
+    file = f"add it to a CSV file named by {LEXICON_ENV} (docs/languages.md)"
+    if not any(map(has_foreign, words)):
+        return f"say it in other words, or {file}"
+    return f"say it in other words, {file}, or name a translation model (translate, or {TRANSLATE_ENV})"
 
 
 def _quote_words(words: list[str]) -> str:
     more = len(words) - NAMED
-    return "，".join(words[:NAMED]) + (f" and {more} more" if more > 0 else "")
+    return ("，" if all(map(has_foreign, words)) else ", ").join(words[:NAMED]) + (
+        f" and {more} more" if more > 0 else ""
+    )
 
 
 def _count_words(text: str, lexicon: Lexicon) -> tuple[int, int]:
