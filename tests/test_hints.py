@@ -27,6 +27,7 @@ COMMAND_LINE = re.compile(rf"(?<![\w-])--[a-z]|\bopenclap ({VERBS})\b")
 SHOWN_BY_THE_COMMAND_LINE_ALONE = ("cli", "demo.py", "llm_plugin.py")
 NOT_SAID_TO_A_USER = (
     "openclap eval {} {} {}",  # what marks a report in a Markdown file
+    "openclap eval paper {}",  # the same
     "# A configuration of  openclap train ",  # the first line of a file that the verb writes
     "ray start --head",  # another program's
     "Connect with a websocket",  # the documentation of the service, which says what a verb prints
