@@ -92,7 +92,8 @@ def test_other_kinds_of_items(sounds: Path) -> None:
     from openclap.llm_plugin import ClapEmbeddings, EmbeddingRefused
 
     model, content = ClapEmbeddings("x", "mini"), (sounds / "rain.wav").read_bytes()
-    assert list(model.embed_batch([bytearray(content), memoryview(content)])) == list(model.embed_batch([content] * 2))
+    buffers: list[Any] = [bytearray(content), memoryview(content)]
+    assert list(model.embed_batch(buffers)) == list(model.embed_batch([content] * 2))
     with pytest.raises(EmbeddingRefused, match="int is neither"):
         list(model.embed_batch(["rain", 5]))  # type: ignore[list-item]
 

@@ -15,7 +15,6 @@ import hashlib
 import json
 import math
 from collections.abc import Iterator
-from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -142,7 +141,12 @@ def _quiet(transformers: Any) -> Iterator[None]:
 def _sampling_rate(file: Path) -> int:
     """The rate in Hz that the file of settings names; that of all PE-A where there is no such file."""
     rate = read_json(file).get("sampling_rate", RATE) if file.is_file() else RATE
-    if isinstance(rate, bool) or not isinstance(rate, Real) or not LOWEST <= rate <= HIGHEST or rate != int(rate):
+    if (
+        isinstance(rate, bool)
+        or not isinstance(rate, int | float)
+        or not LOWEST <= rate <= HIGHEST
+        or rate != int(rate)
+    ):
         raise BadCheckpoint(f"{file}: sampling_rate is {rate!r}, which is no rate in Hz; fetch it again")
     return int(rate)
 
