@@ -215,15 +215,13 @@ def test_a_tower_that_reads_chinese_is_left_alone(tmp_path: Path) -> None:
     tokenizer.save(str(student / "tokenizer.json"))
     run = runpy.run_path(str(RUNS / "multilingual.py"))
     report = run["distil"](
-        "mini", str(student), tmp_path / "out", pairs, epochs=250, batch=12, rate=1e-2, held=0.1, progress=False
+        "mini", str(student), tmp_path / "out", pairs, epochs=500, batch=12, rate=1e-2, held=0.1, progress=False
     )
-    assert (
-        report["cosine of translations"] > 0.8
-    )  # that it can be taught; how far 250 epochs come depends on the processor (0.86 here, 0.9 there)
+    assert report["cosine of translations"] > 0.9  # repeated pairs: that it can be taught, not that it generalises
     taught, teacher = CLAP.from_pretrained(tmp_path / "out"), CLAP.from_pretrained("mini")
     assert taught.in_english(["狗叫"]) == ["狗叫"]
     cosines = taught.encode_text(["狗叫", "雨", "siren"]) @ teacher.encode_text(["dog barking", "rain", "siren"]).T
-    assert cosines.diagonal().min() > 0.8
+    assert cosines.diagonal().min() > 0.9
     assert cosines.argmax(1).tolist() == [0, 1, 2]
     noise = (np.random.default_rng(0).normal(size=32_000).astype(np.float32) * 0.1, 32_000)
     assert float((taught.encode_audio(noise) @ teacher.encode_audio(noise).T)[0, 0]) > 0.9999
