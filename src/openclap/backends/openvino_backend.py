@@ -57,7 +57,7 @@ class OpenVINOBackend:
         self._cache_name: str | None = None  # folder of the compiled audio graphs in the cache
 
     def set_fingerprint(self, fingerprint: str) -> None:
-        """Cache the compiled audio graph under this name: 125 MB for HTSAT-tiny, ready in a third of the time at the next start."""
+        """Cache the compiled audio graph under this name: 125 MB for HTSAT-tiny, ready in less than half the time at the next start."""
         self._cache_name = fingerprint
 
     def weights_state(self) -> object:
