@@ -199,8 +199,8 @@ def test_words_that_the_model_does_not_know_are_told(tab: Any, clap: CLAP) -> No
 
 @pytest.mark.filterwarnings("ignore::openclap.errors.LanguageWarning")  # unknown words, and a text that is cut
 def test_texts_are_read_as_python_reads_them(tab: Any, clap: CLAP) -> None:
-    """Hundreds of phrases give the same vectors, so they have the same tokens; and the same words are unknown."""
-    odd = ["Café, ÉCLAIR & co.", "don't! stop?", "808s   at\t120 bpm", "door_slam-02 (close)", "naïve zyxwvut", "3½ °C", "ﬁre \u200b works", "word " * 200]  # fmt: skip
+    """Hundreds of English phrases give the same vectors, so they have the same tokens, and the same words unknown."""
+    odd = ["Café, SMØRREBRØD & co.", "don't! stop?", "808s   at\t120 bpm", "door_slam-02 (close)", "naïve zyxwvut", "3½ °C", "ﬁre \u200b works", "word " * 200]  # fmt: skip
     texts = [*labels("audioset")[:300], *(text for kind in KINDS.values() for text in kind.captions[:1]), *odd]
     made = tab.evaluate(EMBED, texts)
     expected = clap.encode_text(texts)
