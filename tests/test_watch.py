@@ -661,14 +661,16 @@ def test_a_folder_that_grows_and_vanishes(loud: Loud, tmp_path: Path, monkeypatc
     thread.start()
     assert looked.wait(60)
     (folder / "broken.wav").write_text("no sound at all")
-    sf.write(folder / "new.wav", hum(45, (40,)), RATE)
+    sf.write(tmp_path / "new.wav", hum(45, (40,)), RATE)  # whole when it arrives: two looks lie 20 ms apart here
+    (tmp_path / "new.wav").rename(folder / "new.wav")
     assert until(lambda: len(events) == 1)
     assert events[0].source == str(folder / "new.wav")
     away = tmp_path / "away"
     folder.rename(away)
     assert until(lambda: any("not there any more" in line for line in told))
     away.rename(folder)
-    sf.write(folder / "newer.wav", hum(15, (5,)), RATE)
+    sf.write(tmp_path / "newer.wav", hum(15, (5,)), RATE)
+    (tmp_path / "newer.wav").rename(folder / "newer.wav")
     assert until(lambda: any(event.source.endswith("newer.wav") for event in events))
     stop.set()
     thread.join(60)
