@@ -22,6 +22,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from child_processes import exit_on_sigterm
 from rich.console import Console
 from rich.table import Table
 from threadpoolctl import threadpool_limits
@@ -171,4 +172,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    exit_on_sigterm()
     main()

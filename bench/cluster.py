@@ -23,6 +23,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import soundfile as sf
+from child_processes import exit_on_sigterm, stop
 from rich.console import Console
 from rich.table import Table
 
@@ -98,10 +99,11 @@ def main() -> None:
     nodes = [cluster.add_node(num_cpus=1, **small) for _ in range(args.nodes)]
     os.environ["RAY_ADDRESS"] = cluster.address
     found: dict[str, float] = {"files": args.files, "nodes": args.nodes}
-    with tempfile.TemporaryDirectory() as aside:
+    with tempfile.TemporaryDirectory() as aside, contextlib.ExitStack() as started:
         sounds = Path(aside)
         found["windows"] = write_sounds(sounds, args.files)
         driver = start(sounds, place)
+        started.callback(stop, driver)
         while committed(place) < args.files // 8 and driver.poll() is None:
             time.sleep(0.2)
         driver.kill()
@@ -109,6 +111,7 @@ def main() -> None:
         found["before_the_driver_was_killed"] = committed(place)
         begun = time.monotonic()
         driver, killed, taken = start(sounds, place), 0, 0
+        started.callback(stop, driver)
         goal = args.files // 4
         while driver.poll() is None:
             if committed(place) >= goal and killed < args.kills and (alive := workers()):
@@ -145,4 +148,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    exit_on_sigterm()
     main()

@@ -18,6 +18,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from child_processes import exit_on_sigterm
 from rich.console import Console
 from rich.table import Table
 
@@ -100,4 +101,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    exit_on_sigterm()
     main()

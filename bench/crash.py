@@ -29,6 +29,7 @@ from pathlib import Path
 
 import numpy as np
 import soundfile as sf
+from child_processes import exit_on_sigterm, stop
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -183,22 +184,26 @@ def one_round(
         patience = rng.exponential(0.3)  # seconds after start-up, or after the first commit of this run
         begun, before = time.monotonic(), len(known(library)) if library.exists() else 0
         seen = 0.0
-        while any(process.poll() is None for process in running):
-            acknowledged = known(library) if library.exists() else acknowledged
-            seen = seen or (time.monotonic() if len(acknowledged) > before else 0.0)
-            if (seen and time.monotonic() > seen + patience) or time.monotonic() > begun + 1 + 4 * patience:
-                break
-            time.sleep(0.01)
-        found["kills"] += sum(process.poll() is None for process in running)
-        for process in running:
-            process.kill()
-        for process in running:
-            process.wait()
+        try:
+            while any(process.poll() is None for process in running):
+                acknowledged = known(library) if library.exists() else acknowledged
+                seen = seen or (time.monotonic() if len(acknowledged) > before else 0.0)
+                if (seen and time.monotonic() > seen + patience) or time.monotonic() > begun + 1 + 4 * patience:
+                    break
+                time.sleep(0.01)
+            found["kills"] += sum(process.poll() is None for process in running)
+        finally:
+            for process in running:
+                process.kill()
+            for process in running:
+                process.wait()
         found["lost"] += len(acknowledged - known(library) if library.exists() else acknowledged)
         found["damaged"] += examined(library, work)
-    for process in start(library, sounds, indexers, work):
-        process.wait()
-        found["unfinished"] += process.returncode != 0
+    last = start(library, sounds, indexers, work)
+    try:
+        found["unfinished"] += sum(process.wait() != 0 for process in last)
+    finally:
+        stop(*last)
     found["damaged"] += examined(library, work)
     store = open_store(library)
     here = list(store.files())
@@ -250,4 +255,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    exit_on_sigterm()
     main()

@@ -26,6 +26,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from child_processes import exit_on_sigterm, running
+
 SECTIONS = {"matmul": 0.1, "speed": 0.37, "exactness": 0.2, "training": 0.3}  # shares of the seconds
 WORK = 0.8  # of a section's seconds are for measuring, the rest for starting and ending
 PRECISIONS = ("float32", "tf32", "bfloat16", "float16")
@@ -246,14 +248,14 @@ def run(section: str, args: argparse.Namespace, seconds: float) -> tuple[list[di
         f"{WORK * seconds:.1f}",
     ]
     command += ["--tiny"] * args.tiny
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    try:
-        told, said = process.communicate(timeout=seconds)
-        why = "" if process.returncode == 0 else (said.strip().splitlines() or ["it failed"])[-1]
-    except subprocess.TimeoutExpired:
-        process.kill()
-        told, _ = process.communicate()
-        why = f"stopped after {seconds:.0f} s"
+    with running(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            told, said = process.communicate(timeout=seconds)
+            why = "" if process.returncode == 0 else (said.strip().splitlines() or ["it failed"])[-1]
+        except subprocess.TimeoutExpired:
+            process.kill()
+            told, _ = process.communicate()
+            why = f"stopped after {seconds:.0f} s"
     return [json.loads(line) for line in told.splitlines() if line.startswith("{")], why
 
 
@@ -329,4 +331,5 @@ def main() -> int:
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parent))
+    exit_on_sigterm()
     sys.exit(main())

@@ -25,6 +25,7 @@ from typing import Any
 
 import numpy as np
 import soundfile as sf
+from child_processes import exit_on_sigterm
 from rich.console import Console
 from rich.table import Table
 from threadpoolctl import threadpool_limits
@@ -333,4 +334,5 @@ def report(args: argparse.Namespace, weights: Path, files: list[Path], memory: d
 
 
 if __name__ == "__main__":
+    exit_on_sigterm()
     main()

@@ -17,6 +17,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from child_processes import exit_on_sigterm
 from crash import known, write_sounds
 from rich.console import Console
 from rich.table import Table
@@ -85,4 +86,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    exit_on_sigterm()
     main()

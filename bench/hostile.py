@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import base64
+import contextlib
 import json
 import subprocess
 import sys
@@ -32,6 +33,7 @@ from rich.console import Console
 from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+from child_processes import exit_on_sigterm, running
 from hostile_sounds import mutations, silence, sound_of
 from slow_clients import Patient, head_of, opened, vanish
 
@@ -175,7 +177,11 @@ def main() -> None:
     parser.add_argument("--mutations", type=int, default=2400)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder, Path(folder, "log").open("w+", encoding="utf-8") as log:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Path(folder, "log").open("w+", encoding="utf-8") as log,
+        contextlib.ExitStack() as started,
+    ):
         settings = Path(folder, "settings.yaml")
         settings.write_text("audio_seconds: 120\n", encoding="utf-8")
         command = [
@@ -192,7 +198,7 @@ def main() -> None:
             str(settings),
         ]
         limited = ["bash", "-c", f'ulimit -n {FILES}; exec "$@"', "server", *command]
-        process = subprocess.Popen(limited, stdout=subprocess.PIPE, stderr=log, text=True)
+        process = started.enter_context(running(limited, stdout=subprocess.PIPE, stderr=log, text=True))
         assert process.stdout is not None
         judge = Judge(json.loads(process.stdout.readline())["url"])
         memory = psutil.Process(process.pid)
@@ -230,4 +236,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    exit_on_sigterm()
     main()

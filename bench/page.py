@@ -15,7 +15,6 @@ import http.client
 import io
 import itertools
 import json
-import signal
 import subprocess
 import sys
 import tempfile
@@ -27,6 +26,7 @@ from urllib.parse import quote
 
 import numpy as np
 import soundfile as sf
+from child_processes import exit_on_sigterm, running
 from rich.console import Console
 from rich.table import Table
 
@@ -97,14 +97,9 @@ NOUNS = [
 def served(model: str, library: Path, root: Path) -> Iterator[int]:
     """`openclap serve`, page and all, with a library → its port."""
     command = [sys.executable, "-m", "openclap", "serve", "--port", "0", "--json", "--model", model, "--library", str(library), "--root", str(root)]  # fmt: skip
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    assert process.stdout is not None
-    with process.stdout:
-        try:
-            yield int(json.loads(process.stdout.readline())["url"].rpartition(":")[2])
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait()
+    with running(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        assert process.stdout is not None
+        yield int(json.loads(process.stdout.readline())["url"].rpartition(":")[2])
 
 
 def a_recording(folder: Path, minutes: float) -> np.ndarray:
@@ -234,4 +229,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    exit_on_sigterm()
     main()

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from child_processes import exit_on_sigterm
 from rich.console import Console
 from rich.table import Table
 
@@ -324,4 +325,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    exit_on_sigterm()
     main()

@@ -16,7 +16,6 @@ import io
 import itertools
 import json
 import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -30,6 +29,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import soundfile as sf
+from child_processes import exit_on_sigterm, running
 from rich.console import Console
 from rich.table import Table
 
@@ -44,12 +44,9 @@ def server(model: str, queue: int) -> Iterator[tuple[int, psutil.Process]]:
         settings = Path(folder, "settings.yaml")
         settings.write_text(f"model: {json.dumps(model)}\nqueue: {queue}\nport: 0\n", encoding="utf-8")
         command = [sys.executable, "-m", "openclap", "serve", "--config", str(settings), "--json", "--library", folder]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-        assert process.stdout is not None
-        with process.stdout:
+        with running(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+            assert process.stdout is not None
             yield int(json.loads(process.stdout.readline())["url"].rpartition(":")[2]), psutil.Process(process.pid)
-            process.send_signal(signal.SIGTERM)
-            process.wait()
 
 
 def bodies(sounds: list[str]) -> list[bytes]:
@@ -112,7 +109,7 @@ def load(clients: list[Client], made: list[bytes], seconds: float) -> float:
             client.ask(body)
 
     begun = time.perf_counter()
-    threads = [threading.Thread(target=work, args=(client, i)) for i, client in enumerate(clients)]
+    threads = [threading.Thread(target=work, args=(client, i), daemon=True) for i, client in enumerate(clients)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -157,7 +154,8 @@ def overload(args: argparse.Namespace, made: list[bytes]) -> dict[str, object]:
             client.ask(body)
 
         threads = [
-            threading.Thread(target=rush, args=(client, made[2 * i % len(made) + 1])) for i, client in enumerate(crowd)
+            threading.Thread(target=rush, args=(client, made[2 * i % len(made) + 1]), daemon=True)
+            for i, client in enumerate(crowd)
         ]
         for thread in threads:
             thread.start()
@@ -195,4 +193,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    exit_on_sigterm()
     main()

@@ -6,7 +6,8 @@ usage: python runs/languages.py DATA [CODE …]     DATA/esc10 with its metadata
    models that never heard them are measured for Chinese alone (runs/chinese.py).
 2. The shipped label lists: how many names are nearest to the English label of the same line, by mini's text vectors. A
    name counts where the nearest label is its own, or one with the very same vector.
-3. Everyday phrases (languages.csv; of Chinese, chinese.csv), written after the lexicons and without them: how many are
+3. Everyday phrases (languages.csv; of Chinese, chinese.csv), written after the lexicons and without them (Spanish was
+   made larger later, by somebody who had read them): how many are
    nearest to one of the AudioSet labels that would be right; the same for English sentences of the same meaning.
 """
 

@@ -106,10 +106,15 @@ def gradio_page() -> Iterator[str]:
     own = {**os.environ, "GRADIO_SERVER_PORT": str(port), "PYTHONUNBUFFERED": "1"}
     with subprocess.Popen([sys.executable, "-m", "openclap.page"], stdout=subprocess.PIPE, env=own) as running:
         assert running.stdout is not None
-        running.stdout.readline()
-        yield f"http://127.0.0.1:{port}/"
-        running.send_signal(signal.SIGINT)
-        running.communicate(timeout=60)
+        try:
+            running.stdout.readline()
+            yield f"http://127.0.0.1:{port}/"
+        finally:  # `with` alone would wait for it, for ever
+            running.send_signal(signal.SIGINT)
+            try:
+                running.communicate(timeout=60)
+            finally:
+                running.kill()
 
 
 def visit_gradio(tab: Any, url: str, name: str, folder: Path) -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import json
 import os
+import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,6 +16,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import psutil
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -38,6 +42,69 @@ def run(script: str, *args: str) -> subprocess.CompletedProcess[str]:
     hidden = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
     command = [sys.executable, str(BENCH / script), *args]
     return subprocess.run(command, capture_output=True, text=True, check=False, env=hidden)
+
+
+def gone(pid: int) -> bool:
+    """Whether a process has ended."""
+    with contextlib.suppress(psutil.Error):
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    return True
+
+
+def test_an_interrupted_measurement_stops_its_server(bench: Any) -> None:
+    """Ctrl-C during `bench/serve.py` left a server running, which slowed down every later measurement."""
+    with contextlib.suppress(KeyboardInterrupt), bench("serve").server("mini", 4) as (_, process):
+        assert process.is_running()
+        raise KeyboardInterrupt
+    left = not gone(process.pid)
+    if left:
+        process.kill()
+    assert not left
+
+
+MEASUREMENT = """
+import signal, subprocess, sys
+sys.path.insert(0, {bench!r})
+from child_processes import exit_on_sigterm, running
+exit_on_sigterm()
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores it for what runs in the background
+child = "import signal, time; print('here', flush=True); time.sleep(600)"
+with running([sys.executable, "-c", child], stdout=subprocess.PIPE, text=True) as process:
+    process.stdout.readline()
+    print(process.pid, flush=True)
+    process.wait()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_measurement_that_is_ended_ends_what_it_started(number: int) -> None:
+    code = MEASUREMENT.format(bench=str(BENCH))
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as own:
+        assert own.stdout is not None
+        child = int(own.stdout.readline())
+        own.send_signal(number)
+        assert own.wait() != 0
+        assert gone(child)
+
+
+def test_a_process_that_does_not_end_is_killed(bench: Any) -> None:
+    child = "import signal, time; signal.signal(15, signal.SIG_IGN); print('here', flush=True); time.sleep(600)"
+    process = subprocess.Popen([sys.executable, "-c", child], stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    process.stdout.readline()
+    bench("child_processes").stop(process, patience=0.2)
+    assert process.returncode == -signal.SIGKILL
+
+
+STARTS = re.compile(r"subprocess\.(?:run|Popen)\(|\brunning\(")
+
+
+def test_what_starts_processes_ends_them_on_sigterm() -> None:
+    """The default is to end at once, without what clears up."""
+    scripts = {path.name: path.read_text(encoding="utf-8") for path in BENCH.glob("*.py")}
+    starting = {name for name, code in scripts.items() if STARTS.search(code)} - {"child_processes.py", "shape.py"}
+    assert len(starting) > 10
+    assert {name for name in starting if "    exit_on_sigterm()\n" not in scripts[name]} == set()
 
 
 def test_the_plan_is_what_the_page_shows(bench: Any) -> None:

@@ -15,6 +15,8 @@ ROOT = Path(openclap.__file__).parent
 FLOORS = {
     "errors": 0,
     "clock": 0,
+    "blas_threads": 0,
+    "regular_files": 0,
     "cluster": 1,
     "plurals": 0,
     "spelling": 0,

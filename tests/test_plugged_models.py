@@ -23,7 +23,8 @@ from openclap.audio.clips import repeat_pad
 from openclap.checkpoints.locate import locate, pull
 from openclap.checkpoints.plugged_models import find_plugged, plugged_models
 from openclap.config import CustomModel, entry_points
-from openclap.errors import LibraryMismatch, ModelError, UnknownModel, UsageError
+from openclap.errors import LibraryMismatch, ModelError, SoundError, UnknownModel, UsageError
+from openclap.store import open_store
 
 GUIDE = ROOT / "docs" / "models.md"
 RATE, SIZE = 8_000, 6
@@ -353,7 +354,6 @@ def test_a_model_that_cannot_be_is_named(
         (lambda waves: np.ones(SIZE), r"gives rows of shape \(6,\)"),
         (lambda waves: "rows", r"cannot be used \(ValueError"),
         (lambda waves: np.full((len(waves), SIZE), 1j), r"complex numbers; real ones are expected"),
-        (lambda waves: np.full((len(waves), SIZE), np.nan), r"mymodel of acme 1\.2 gives NaN or infinite numbers"),
     ],
 )
 def test_rows_are_checked(acme: Any, monkeypatch: pytest.MonkeyPatch, embed: Callable[[Any], Any], told: str) -> None:
@@ -361,6 +361,91 @@ def test_rows_are_checked(acme: Any, monkeypatch: pytest.MonkeyPatch, embed: Cal
     monkeypatch.setattr(acme, "load", lambda: load(embed_waves=embed))
     with pytest.raises(ModelError, match=told):
         CLAP.from_pretrained("mymodel").encode_audio((wave(1), RATE))
+
+
+SOME = """
+import numpy as np
+from openclap.config import CustomModel
+
+def embed_waves(waves):  # a network without biases, whose mean of levels is no number for silence
+    rows = np.stack([[row.std(), row.max(), row.min(), row[0], row[-1], 1.0] for row in waves])
+    with np.errstate(all="ignore"):
+        rows[:, 5] = np.log(rows[:, 0]) * 0 + 1
+    loud = np.abs(waves).max(1)
+    rows[loud == np.float32(0.25)] = 0
+    rows[loud == np.float32(0.75)] = np.nan
+    return rows
+
+def embed_texts(texts):  # it knows few words
+    known = ["dog", "rain", "music", "speech", "wind"]
+    rows = np.array([[text.lower().count(word) for word in known] + [0] for text in texts], float)
+    return np.array([row * np.nan if "broken" in text else row for text, row in zip(texts, rows)])
+
+def load(**changes):
+    return CustomModel(embed_waves=embed_waves, embed_texts=embed_texts, sampling_rate=8_000, clip_seconds=2.0,
+                       embedding=6, fingerprint="some")
+"""
+
+
+@pytest.fixture
+def some(site: Path) -> CLAP:
+    lay(site, "some", "mymodel = some:load", SOME)
+    return CLAP.from_pretrained("mymodel")
+
+
+def peak(level: float, seconds: float = 2.0) -> np.ndarray:
+    made = wave(seconds)
+    made *= level / np.abs(made).max()
+    made[np.abs(made).argmax()] = level
+    return made
+
+
+@pytest.mark.parametrize(
+    ("level", "told"),
+    [(0.25, "gives zeros for it, so it is like nothing"), (0.75, "gives NaN or infinite numbers for it")],
+)
+def test_a_sound_without_a_direction_is_named(some: CLAP, tmp_path: Path, level: float, told: str) -> None:
+    """Zeros from a package's tower were a cosine of 0 with everything, silently; NaN stopped a folder at one file."""
+    sf.write(tmp_path / "odd.wav", peak(level), RATE, subtype="FLOAT")
+    sf.write(tmp_path / "usual.wav", peak(0.5, 5.0), RATE, subtype="FLOAT")
+    for call in (
+        lambda: some.encode_audio([tmp_path / "usual.wav", tmp_path / "odd.wav"]),
+        lambda: some.encode_audio(tmp_path / "odd.wav", normalize=False),
+        lambda: some.encode_windows(tmp_path / "odd.wav"),
+        lambda: some.classify(tmp_path / "odd.wav", ["dog", "rain"]),
+    ):
+        with pytest.raises(SoundError, match=rf"odd\.wav: mymodel of some 1\.2 {told}"):
+            call()
+    with pytest.raises(ModelError, match=rf"clip 1 of 1: mymodel of some 1\.2 {told}"):
+        some.encode_clips(list(some.clips(tmp_path / "odd.wav")))
+    report = Library.open(tmp_path / "library", model=some).add([tmp_path])
+    assert report.added == 1
+    assert [(Path(one.path).name, told in one.error) for one in report.failed] == [("odd.wav", True)]
+
+
+def test_silence_needs_no_direction(some: CLAP, tmp_path: Path) -> None:
+    """As with openclap's own towers, which give some vector for silence: a silent minute is no fault of a recording."""
+    for level in (0.0, 1e-5):
+        silent = np.full(2 * RATE, level, np.float32)
+        row = some.encode_audio((silent, RATE))
+        np.testing.assert_allclose(np.linalg.norm(row, axis=1), 1, atol=1e-6)
+        assert some.classify((silent, RATE), ["dog", "rain"]).silent
+    sf.write(tmp_path / "gap.wav", np.concatenate([peak(0.5), np.zeros(8 * RATE), peak(0.5)]), RATE, subtype="FLOAT")
+    library = Library.open(tmp_path / "library", model=some)
+    assert library.add([tmp_path]).added == 1
+    library.close()
+    assert open_store(tmp_path / "library").check() == []
+
+
+def test_a_text_without_a_direction_is_named(some: CLAP) -> None:
+    """A text of zeros was like nothing, silently; now the one that it is is told, as an unknown word cannot be."""
+    with pytest.raises(UsageError, match=r"the text 'zither' means nothing to the model 'mymodel' of some 1\.2"):
+        some.encode_text(["dog", "zither", "rain"])
+    with pytest.raises(
+        ModelError, match=r"'mymodel' of some 1\.2 gives NaN or infinite numbers for the text 'broken dog'"
+    ):
+        some.encode_text(["dog", "broken dog"])
+    np.testing.assert_allclose(some.encode_text(["dog", "rain"]), np.eye(6, dtype=np.float32)[:2])
 
 
 def test_tensors_with_gradients_are_taken(acme: Any, monkeypatch: pytest.MonkeyPatch) -> None:

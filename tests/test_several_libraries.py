@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from typer.testing import CliRunner
 
 from openclap import CLAP, Library
 from openclap.cli.app import app
-from openclap.errors import LibraryMismatch
+from openclap.errors import LibraryError, LibraryMismatch, LibraryWarning
 from openclap.library.several import SeveralLibraries
 
 RATE = 16_000
@@ -75,6 +76,52 @@ def test_the_command_line_asks_several(place: Path) -> None:
         (["--collect", "wet"], "a collection is of one library"),
     ):
         assert why in str(CliRunner().invoke(app, ["search", "rain", *more, *both, *of]).exception)
+
+
+def test_an_empty_library_is_told_and_the_others_are_searched(place: Path, clap: CLAP, tmp_path: Path) -> None:
+    """One empty library among several stopped the whole search: "holds no sounds yet"."""
+    emptied = Library.open(tmp_path / "emptied", model=clap)
+    emptied.add(place / "sounds" / "rain_1.wav")
+    emptied.forget([place / "sounds" / "rain_1.wav"])
+    (tmp_path / "new").mkdir()
+    some = SeveralLibraries.open([tmp_path / "new", place / "a", tmp_path / "emptied", place / "b"], clap)
+    with pytest.warns(LibraryWarning, match=r"holds no sounds yet; the others are searched") as told:
+        found = some.search("rain", 5, by="sound")
+    assert [str(one.message).split()[0] for one in told] == [str(tmp_path / "new"), str(tmp_path / "emptied")]
+    both = SeveralLibraries.open([place / "a", place / "b"], clap)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # told once
+        assert [hit.path for hit in found] == [hit.path for hit in both.search("rain", 5, by="sound")]
+        assert some.moments("rain", 3, fine=False) == both.moments("rain", 3, fine=False)
+        assert some.stats() == both.stats()
+
+
+def test_nothing_but_empty_libraries(clap: CLAP, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    none = SeveralLibraries.open([tmp_path / "one", tmp_path / "two"], clap)
+    for ask in (none.search, none.moments):
+        with pytest.raises(LibraryError, match="one holds no sounds yet"):
+            ask("rain")
+
+
+def test_a_wrong_path_is_an_error(place: Path, clap: CLAP) -> None:
+    """A path that was spelt wrong may not become answers of the other libraries alone."""
+    with pytest.raises(LibraryError, match="lib-that-is-not: there is no library; check the path"):
+        SeveralLibraries.open([place / "a", place / "lib-that-is-not"], clap)
+    with pytest.raises(LibraryError, match="is a file"):
+        SeveralLibraries.open([place / "a", place / "sounds" / "rain_1.wav"], clap)
+
+
+def test_the_command_line_tells_of_an_empty_one(place: Path, tmp_path: Path) -> None:
+    (tmp_path / "new").mkdir()
+    both = ["--library", str(place / "a"), "--library", str(tmp_path / "new")]
+    for verb, count in (("search", 7), ("moments", 5)):
+        options = ["-k", "12", "--model", str(place / "model"), "--json"]
+        with pytest.warns(LibraryWarning, match="new holds no sounds yet; the others are searched"):
+            run = CliRunner().invoke(app, [verb, "rain", *both, *options])
+        assert run.exit_code == 0, run.output
+        assert run.stdout.count('"path"') >= count
 
 
 def test_another_model_is_refused(place: Path, tokenizer_file: Path) -> None:

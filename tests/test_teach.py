@@ -19,8 +19,10 @@ import numpy as np
 import pytest
 import soundfile as sf
 from models_for_tests import small_clap
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from openclap import CLAP, Detector, Library
+from openclap.blas_threads import one_blas_thread
 from openclap.cli import app
 from openclap.confidence import ReferenceBank
 from openclap.detector import list_detectors
@@ -157,6 +159,42 @@ def test_how_many_are_marked_does_not_say_how_often_it_is_heard(ears: Any) -> No
     yes, no = clouds(10, 100, apart=0.8)
     few, many = fit(ears, "x", yes, no[:10]), fit(ears, "x", yes, no)
     assert abs(few.probability(yes).mean() - many.probability(yes).mean()) < 0.1
+
+
+def blas_threads() -> set[int]:
+    return {pool["num_threads"] for pool in threadpool_info() if "numpy" in pool["filepath"]}
+
+
+def test_a_fit_takes_one_thread_and_gives_the_others_back(ears: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the service's fits were limited: `openclap teach` took 38 s beside other work, where 0.4 s are enough."""
+    seen: list[set[int]] = []
+    solve = FitProblem.solve
+
+    def look(self: FitProblem, *args: Any) -> Any:
+        seen.append(blas_threads())
+        return solve(self, *args)
+
+    monkeypatch.setattr(FitProblem, "solve", look)
+    with threadpool_limits(2, "blas"):
+        fit(ears, "rain", *clouds(5, 6))
+        assert len(seen) > 5
+        assert set.union(*seen) == {1}
+        assert blas_threads() == {2}
+        with pytest.raises(UsageError):
+            fit(ears, "rain", ())
+        assert blas_threads() == {2}
+
+
+def test_fits_at_once_give_the_threads_back() -> None:
+    """The second took the first one's limit for the usual number, and that stayed for good."""
+    with threadpool_limits(2, "blas"):
+        first, second = one_blas_thread(), one_blas_thread()
+        first.__enter__()
+        second.__enter__()
+        first.__exit__(None, None, None)
+        assert blas_threads() == {1}
+        second.__exit__(None, None, None)
+        assert blas_threads() == {2}
 
 
 def test_odd_examples(ears: Any) -> None:

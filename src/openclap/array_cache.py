@@ -23,6 +23,8 @@ from typing import Any, TypeAlias, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from openclap.regular_files import require_database
+
 __all__ = ["ArrayCache", "Arrays"]
 
 Arrays: TypeAlias = Mapping[str, npt.NDArray[Any]]
@@ -154,6 +156,7 @@ class ArrayCache:
             return None
         try:
             self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            require_database(self._file)
             with contextlib.closing(sqlite3.connect(self._file, timeout=PATIENCE)) as file:
                 file.execute("PRAGMA synchronous = OFF")  # what a crash of the machine damages is made again
                 if not file.execute("SELECT 1 FROM sqlite_master WHERE name = 'by_use'").fetchone():

@@ -22,8 +22,10 @@ import threading
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from platformdirs import user_cache_path
@@ -31,8 +33,10 @@ from platformdirs import user_cache_path
 from openclap.atomic_write import atomic_write
 from openclap.config import CLAPConfig, ConfidenceCurves
 from openclap.embedder import Embedder
+from openclap.errors import OpenClapError, SoundError, UsageError
 from openclap.labels import labels
 from openclap.normalization import Vectors
+from openclap.regular_files import open_regular
 
 __all__ = [
     "DEFAULT_CURVES",
@@ -63,6 +67,7 @@ UNLIKELY = (
 )  # below it a search says "nothing here sounds like that"; a model may have its own threshold
 A_NAME = 5.0  # deviations of a cosine that a file gains which is called by all words of a query (`bench/hybrid.py`)
 ALMOST = 1e-3  # `1 - share` from which two sounds count as the same recording
+LEAST = 3  # rows of a bank: of fewer there is no usual cosine
 REMEMBERED = 4  # models whose banks stay in memory
 
 
@@ -179,7 +184,7 @@ def packaged_bank(fingerprint: str) -> Path:
 def _load_banks(place: Path, clap: Embedder) -> ReferenceBank | None:
     """The banks in a file; None where it is not there, or damaged."""
     try:
-        with np.load(place, allow_pickle=False) as saved:
+        with open_regular(place) as file, np.load(file, allow_pickle=False) as saved:
             found = ReferenceBank(saved["texts"], saved["sounds"])
     except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile):
         return None
@@ -192,7 +197,22 @@ def embed_banks(clap: Embedder) -> ReferenceBank:
     """Make the banks of a model: some seconds for mini, a minute for a large one."""
     from openclap.synth import synthesise_all  # made once for each model, and kept on disk
 
-    return ReferenceBank(clap.encode_text(labels("audioset")[::4]), clap.encode_audio(synthesise_all(), long="windows"))
+    texts = _embed_usable(clap.encode_text, labels("audioset")[::4], UsageError)
+    return ReferenceBank(texts, _embed_usable(partial(clap.encode_audio, long="windows"), synthesise_all(), SoundError))
+
+
+def _embed_usable(embed: Callable[[list[Any]], Vectors], given: list[Any], error: type[OpenClapError]) -> Vectors:
+    """The rows of what a model can embed: one of a package may have no vector for some of it, which nobody asked for."""
+    try:
+        return embed(given)
+    except error as first:
+        rows = []
+        for one in given:
+            with contextlib.suppress(error):
+                rows.append(embed([one]))
+        if len(rows) < LEAST:
+            raise first
+        return np.concatenate(rows)
 
 
 def save_banks(place: Path, made: ReferenceBank) -> None:

@@ -28,6 +28,7 @@ from platformdirs import user_data_path
 from openclap.atomic_write import write_json
 from openclap.audio.load import Sound, Wave, cut, duration, sound_name
 from openclap.errors import DetectorError, Hint, OpenClapError, SoundError
+from openclap.regular_files import open_regular, read_regular
 from openclap.results import Failure
 
 __all__ = [
@@ -78,7 +79,7 @@ def examples_folder(key: str) -> Path:
 def count_examples(key: str) -> int:
     """How many examples of a detector are stored; 0 where they cannot be read."""
     try:
-        return len(json.loads((examples_folder(key) / INDEX).read_text(encoding="utf-8"))["examples"])
+        return len(json.loads(read_regular(examples_folder(key) / INDEX).decode())["examples"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return 0
 
@@ -127,7 +128,7 @@ def load_examples(key: str) -> Iterator[StoredExample]:
     """
     folder = examples_folder(key)
     try:
-        about = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+        about = json.loads(read_regular(folder / INDEX).decode())
         if (about["format"], about["version"]) != (FORMAT, VERSION):
             raise DetectorError(f"{folder} is of version {about['version']}, this openclap reads {VERSION}; update it")
         for row in about["examples"]:
@@ -174,7 +175,7 @@ def delete_examples_named(name: str) -> None:
     """Remove the examples of all detectors of a name; used where the file of the detector cannot be read any more."""
     for place in examples_folder("any").parent.glob(f"*/{INDEX}"):
         try:
-            if json.loads(place.read_text(encoding="utf-8")).get("name") == name:
+            if json.loads(read_regular(place).decode()).get("name") == name:
                 delete_examples(place.parent.name)
         except (OSError, ValueError, AttributeError):
             continue
@@ -225,7 +226,8 @@ def _read_clip(folder: Path, clip: dict[str, Any]) -> Wave:
     name, gain = clip["file"], float(clip["gain"])
     if not isinstance(name, str) or Path(name).name != name or not QUIETEST <= gain <= LOUDEST:
         raise ValueError("a clip is none")
-    wave, rate = sf.read(folder / name, dtype="float32")
+    with open_regular(folder / name) as file:
+        wave, rate = sf.read(file, dtype="float32")
     if rate != RATE or wave.ndim != 1 or not len(wave):
         raise ValueError(f"{name} is no clip of {RATE} Hz")
     return wave * np.float32(gain)

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from openclap.atomic_write import atomic_write
 from openclap.errors import Hint, OpenClapError, UsageError
+from openclap.regular_files import require_regular
 
 __all__ = ["HeadFormat", "embeddings_of"]
 
@@ -82,6 +83,7 @@ class HeadFormat:
         from safetensors import SafetensorError, safe_open
 
         try:
+            require_regular(path)
             if path.stat().st_size > self.largest:
                 raise OSError("it is too large for one")
             with safe_open(path, framework="numpy") as file:

@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from openclap.audio.clips import Clip, WindowClip
 from openclap.audio.decode_limits import limit, split_limits
-from openclap.audio.load import Sound
+from openclap.audio.load import Sound, sound_name
 from openclap.errors import SoundError
 from openclap.normalization import Vectors
 from openclap.prefetch import prefetch
@@ -58,9 +58,16 @@ class EmbeddedSound:
 
 
 def embed_each(
-    sounds: Sequence[Sound], clips_of: Callable[[Sound], Iterator[Span]], forward: Forward, batch_size: int
+    sounds: Sequence[Sound],
+    clips_of: Callable[[Sound], Iterator[Span]],
+    forward: Forward,
+    batch_size: int,
+    fault_of: Callable[[Vectors], str | None] = lambda row: None,
 ) -> Iterator[EmbeddedSound]:
-    """Embed sounds → each with its rows or its error, in the given order."""
+    """Embed sounds → each with its rows or its error, in the given order.
+
+    `fault_of` says why a row cannot be used, if so: that is the error of its sound, and of no other.
+    """
     waiting: dict[tuple[int, ...], list[tuple[EmbeddedSound, Span]]] = {}  # by shape
     jobs: deque[EmbeddedSound] = deque()
 
@@ -69,6 +76,8 @@ def embed_each(
         longer = np.array([isinstance(clip, Clip) and clip.longer for _, clip in batch])
         for (job, _), row in zip(batch, forward(np.stack([clip.mel for _, clip in batch]), longer), strict=True):
             job.rows.append(row)
+            if job.error is None and (fault := fault_of(row)) is not None:
+                job.error = SoundError(sound_name(sounds[job.index]), fault)
 
     for index, clips in enumerate(_prefetch(lambda sound: _start_decoding(clips_of, sound), sounds)):
         job = EmbeddedSound(index)
@@ -82,6 +91,8 @@ def embed_each(
                 waiting.setdefault(shape, []).append((job, clip))
                 if len(waiting[shape]) == batch_size:
                     run(shape)
+                if job.error is not None:
+                    break
             job.is_decoded = True
         except SoundError as error:
             job.error = error

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from openclap.atomic_write import atomic_write
+from openclap.regular_files import open_regular
 
 __all__ = ["map_cached", "write_cached"]
 
@@ -26,8 +27,9 @@ CHECKSUM_BYTES = 4
 def map_cached(path: Path) -> npt.NDArray[np.uint8] | None:
     """The content of a file, mapped; what is written into it stays in memory. None where it is missing or damaged."""
     try:
-        mapped = np.memmap(path, np.uint8, "c")
-    except (OSError, ValueError):  # not there; nothing in it
+        with open_regular(path) as file:
+            mapped = np.memmap(file, np.uint8, "c")
+    except (OSError, ValueError):  # not there, or no file; nothing in it
         return None
     content, checksum = mapped[:-CHECKSUM_BYTES], mapped[-CHECKSUM_BYTES:].tobytes()
     return content if content.size and _checksum(content) == checksum else None

@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from openclap.audio.levels import level_of
 from openclap.backends.outputs import TowerOutput, no_output
 from openclap.config import CustomModel, FrontEnd
 from openclap.config.entry_points import unusable
-from openclap.errors import ModelError, OpenClapError
+from openclap.errors import ModelError, OpenClapError, UsageError
 from openclap.normalization import normalize_rows
 from openclap.results import BackendInfo
+from openclap.silence import is_heard
 
 __all__ = ["CustomBackend"]
 
@@ -56,15 +58,40 @@ class CustomBackend:
         """Padded waves (B, S) of a clip each → unit rows (B, E), as the package gives them ("projected"), or (B, T, D)."""
         if output == "frames" and self._model.embed_frames is not None:
             return self._call_package(self._model.embed_frames, np.ascontiguousarray(waves))
-        return self._call("audio", self._model.embed_waves, np.ascontiguousarray(waves), output)
+        rows = self._call("audio", self._model.embed_waves, np.ascontiguousarray(waves), output)
+        if output == "unit":
+            for i in np.flatnonzero(~_have_direction(rows)):
+                if not is_heard(level_of(waves[i], front_end.sampling_rate)):
+                    rows[i] = rows.shape[1] ** -0.5  # nothing is heard, so nobody asks for its direction
+        return rows
 
     def encode_text(
         self, ids: npt.NDArray[np.int64], mask: npt.NDArray[np.int64], output: TowerOutput = "unit"
     ) -> Rows:
-        """The characters of texts and their mask (B, L) → as `encode_waves`."""
+        """The characters of texts and their mask (B, L) → as `encode_waves`.
+
+        Raises
+        ------
+        ModelError
+            A row is not finite.
+        UsageError
+            A row is zeros: the text means nothing to the model.
+        """
         texts = ["".join(map(chr, row[:size])) for row, size in zip(ids.tolist(), mask.sum(axis=1), strict=True)]
         assert self._model.embed_texts is not None, "a model of sounds alone has no tokenizer"
-        return self._call("text", self._model.embed_texts, texts, output)
+        rows = self._call("text", self._model.embed_texts, texts, output)
+        for text, row in zip(texts, rows, strict=True):
+            if not np.isfinite(row).all():
+                raise ModelError(
+                    f"{self._what} of {self._package} gives NaN or infinite numbers for the text {text!r}; update that"
+                    " package, or fetch its weights again"
+                )
+            if not row.any():
+                raise UsageError(
+                    f"the text {text!r} means nothing to {self._what} of {self._package}, which gives zeros for it; say"
+                    " it in other words"
+                )
+        return rows
 
     def _call(self, tower: str, embed: Callable[[Any], Any], given: Any, output: TowerOutput) -> Rows:
         if output not in ("unit", "projected"):
@@ -85,6 +112,11 @@ class CustomBackend:
             raise
         except Exception as error:  # code of others can raise anything
             raise unusable(self._what, self._package, error) from error
+
+
+def _have_direction(rows: Rows) -> npt.NDArray[np.bool_]:
+    """Whether each of rows (B, E) is finite and not zeros."""
+    return np.asarray(np.isfinite(rows).all(axis=1) & rows.any(axis=1))
 
 
 def _to_numpy(rows: Any) -> Rows:

@@ -24,6 +24,7 @@ import numpy.typing as npt
 from openclap.checkpoints.native import read_json
 from openclap.config import CustomModel
 from openclap.errors import BadCheckpoint, MissingExtra
+from openclap.regular_files import open_regular, read_regular
 
 __all__ = ["is_pe_audio", "load_pe_audio"]
 
@@ -39,7 +40,7 @@ Rows = npt.NDArray[np.float32]
 def is_pe_audio(folder: Path) -> bool:
     """Whether a folder holds a PE-A as transformers saves it."""
     try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        config = json.loads(read_regular(folder / "config.json").decode())
     except (OSError, ValueError, RecursionError):  # said by whatever opens it
         return False
     return isinstance(config, dict) and config.get("model_type") in MODEL_TYPES
@@ -169,7 +170,7 @@ def _tokenizer(folder: Path, transformers: Any) -> Any:
 def _fingerprint(folder: Path, by_frames: bool) -> str:
     digest = hashlib.blake2b(b"frames" if by_frames else b"pooled", digest_size=8)
     for file in sorted(folder.glob("*.safetensors")) or sorted(folder.glob("*.bin")):  # as transformers chooses
-        with file.open("rb") as content:
+        with open_regular(file) as content:
             while piece := content.read(1 << 20):
                 digest.update(piece)
     return digest.hexdigest()

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from openclap.errors import UsageError
+from openclap.regular_files import read_regular
 from openclap.textfiles import format_csv
 
 __all__ = ["ENDINGS", "HEAD", "Row", "format_rows", "read_lines", "read_rows"]
@@ -26,7 +27,7 @@ def read_rows(output: Path) -> list[Row]:
     if output.suffix.lower() == ".jsonl":
         return read_lines(output)
     try:
-        text = output.read_bytes().decode("utf-8", "surrogateescape")  # a carriage return in a name stays one
+        text = read_regular(output).decode("utf-8", "surrogateescape")  # a carriage return in a name stays one
     except FileNotFoundError:
         return []
     except OSError as error:
@@ -45,7 +46,7 @@ def read_rows(output: Path) -> list[Row]:
 def read_lines(place: Path) -> list[Row]:
     """The rows of a file of JSON lines, without its head; broken lines, as a killed run leaves, are left out."""
     try:
-        lines = place.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+        lines = read_regular(place).decode("utf-8", "surrogateescape").splitlines()
     except FileNotFoundError:
         return []
     except OSError as error:

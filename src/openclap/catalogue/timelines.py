@@ -25,6 +25,7 @@ from openclap.errors import SoundError, UsageError
 from openclap.library.scan import find_sounds, require_sounds, size_and_time
 from openclap.options import TimelineKeywords, TimelineOptions, make_options
 from openclap.progress import with_progress
+from openclap.regular_files import read_regular
 from openclap.results import Failure
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ def _make_folder(folder: Path) -> None:
 def _read_timeline(place: Path) -> dict[str, Any]:
     """The content of a .json file that openclap wrote; {} where there is none or it is another's."""
     with suppress(OSError, ValueError):
-        made = json.loads(place.read_text(encoding="utf-8"))
+        made = json.loads(read_regular(place).decode())
         if isinstance(made, dict) and {key: made.get(key) for key in HEAD} == HEAD:
             return made
     return {}

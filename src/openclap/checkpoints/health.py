@@ -21,8 +21,9 @@ from openclap.atomic_write import write_json
 from openclap.checkpoints.load import Checkpoint
 from openclap.checkpoints.presets import KNOWN_BAD
 from openclap.config import CLAPConfig
-from openclap.errors import ModelError
+from openclap.errors import ModelError, UsageError
 from openclap.plurals import count_noun
+from openclap.regular_files import read_regular
 from openclap.results import Result
 
 __all__ = ["Encode", "Finding", "Health", "examine_checkpoint"]
@@ -138,6 +139,8 @@ def _find_faults(broken: list[str], encode: Encode | None) -> list[Finding]:
         vectors = encode(UNRELATED_TEXTS)
     except ModelError as error:  # sounds alone can still be embedded
         return [Finding(f"it cannot embed texts: {error.args[0]}", "sounds can be embedded all the same")]
+    except UsageError:  # a package's model that was taught few words: they mean nothing to it
+        return []
     cosines = (vectors @ vectors.T)[~np.eye(len(UNRELATED_TEXTS), dtype=bool)]
     if float(cosines.min()) <= COLLAPSED:
         return []
@@ -173,7 +176,7 @@ def _recall(file: Path | None) -> Health | None:
     if file is None:
         return None
     try:
-        data = json.loads(file.read_text(encoding="utf-8"))
+        data = json.loads(read_regular(file))
         return Health(str(data["fingerprint"]), tuple(Finding(**finding) for finding in data["findings"]))
     except (OSError, ValueError, KeyError, TypeError):  # missing or damaged: examine again
         return None

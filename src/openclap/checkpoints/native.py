@@ -20,6 +20,7 @@ from openclap.checkpoints.tokenizer import load_fast_tokenizer
 from openclap.checkpoints.weights import Array, Entry, Weights, read_safetensors
 from openclap.config import CLAPConfig
 from openclap.errors import BadCheckpoint, UsageError
+from openclap.regular_files import read_regular
 
 __all__ = ["is_compact", "read_json", "read_native", "save_pretrained"]
 
@@ -27,10 +28,10 @@ __all__ = ["is_compact", "read_json", "read_native", "save_pretrained"]
 def read_json(path: Path) -> dict[str, Any]:
     """Read a file with a JSON object; BadCheckpoint where it holds none."""
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = json.loads(read_regular(path).decode())
     except (OSError, ValueError, RecursionError) as error:
         raise BadCheckpoint(
-            f"{path}: cannot be read as JSON ({error}); copy it anew from the model's folder"
+            f"{path}: cannot be read as JSON ({getattr(error, 'strerror', None) or error}); copy it anew from the model's folder"
         ) from error
     if not isinstance(data, dict):
         raise BadCheckpoint(f"{path}: a JSON object is expected, not {type(data).__name__}")

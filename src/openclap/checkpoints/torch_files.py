@@ -12,6 +12,7 @@ import numpy as np
 
 from openclap.checkpoints.weights import Entry, as_float32
 from openclap.errors import BadCheckpoint, MissingExtra, UnsafeCheckpoint
+from openclap.regular_files import open_regular
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -49,7 +50,7 @@ def load_tensors(path: Path) -> Mapping[str, object]:
     allowed = [scalar, (scalar, "numpy.core.multiarray.scalar"), np.dtype, np.dtypes.Float64DType]
     broken = f"{path}: not a torch file, or cut short; download it again"
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             head = file.read(4)
     except OSError as error:
         raise BadCheckpoint(f"{path}: cannot be read ({error.strerror}); give a readable file") from error

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from openclap.errors import BadCheckpoint
+from openclap.regular_files import require_regular
 
 __all__ = [
     "Array",
@@ -125,6 +126,7 @@ def read_safetensors(path: Path) -> dict[str, Entry]:
     from safetensors import SafetensorError, safe_open
 
     try:
+        require_regular(path)
         with safe_open(path, framework="numpy"):  # the library checks every offset and shape of the header
             pass
         with path.open("rb") as file:

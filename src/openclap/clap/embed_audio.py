@@ -19,7 +19,7 @@ from openclap.clap.outputs import UNIT, Wanted
 from openclap.clap.runtime import Runtime
 from openclap.clap.similarity import is_embedding
 from openclap.config.checks import check_count
-from openclap.errors import SoundError, UsageError
+from openclap.errors import ModelError, SoundError, UsageError
 from openclap.normalization import Vectors
 from openclap.pipeline import embed_each
 from openclap.progress import with_progress
@@ -54,7 +54,9 @@ class AudioEmbedder:
         many = [limit(sound, track=track) for sound in as_list(sounds)]
         rows: list[Vectors] = [np.zeros(0, np.float32)] * len(many)
         clips_of = partial(self._clips_of, how=self._resolve_long(long))
-        for sound in with_progress(embed_each(many, clips_of, encode, size), "embedding", len(many), show=progress):
+        for sound in with_progress(
+            embed_each(many, clips_of, encode, size, self._runtime.fault_of), "embedding", len(many), show=progress
+        ):
             if sound.error is not None:
                 raise sound.error
             rows[sound.index] = wanted.merge(sound.rows)
@@ -79,7 +81,7 @@ class AudioEmbedder:
         else:
             front_end, as_waves = self._runtime.config.front_end, self._runtime.backend.takes_waves
             clips = partial(make_windows, front_end=front_end, window=window, hop=hop, as_waves=as_waves)
-        for sound in embed_each(many, clips, self._encode(wanted), size):
+        for sound in embed_each(many, clips, self._encode(wanted), size, self._runtime.fault_of):
             if sound.error is not None:
                 yield sound.error
             elif window is None:
@@ -137,6 +139,9 @@ class AudioEmbedder:
             some = [clips[i] for i in alike]
             longer = np.array([isinstance(clip, Clip) and clip.longer for clip in some])
             rows[alike] = self._runtime.encode_audio(np.stack([clip.mel for clip in some]), longer)
+        for number, row in enumerate(rows, 1):
+            if (fault := self._runtime.fault_of(row)) is not None:
+                raise ModelError(f"clip {number} of {len(rows)}: {fault}")
         return rows
 
     def _encode(self, wanted: Wanted) -> Callable[[Vectors, npt.NDArray[np.bool_]], Vectors]:

@@ -16,7 +16,7 @@ from openclap import backends
 from openclap.checkpoints.health import Encode, Health, examine_checkpoint
 from openclap.checkpoints.load import Checkpoint
 from openclap.checkpoints.weights import Weights, entries_from_arrays
-from openclap.errors import BadCheckpoint, ModelError, UsageError
+from openclap.errors import BadCheckpoint, UsageError
 from openclap.normalization import Vectors
 
 if TYPE_CHECKING:
@@ -57,6 +57,8 @@ class Runtime:
     def encode_audio(self, mel: Vectors, longer: npt.NDArray[np.bool_], output: TowerOutput = "unit") -> Vectors:
         """A batch of mels (B, V, T, F), or of waves (B, 1, S) where the device makes the mels → unit rows (B, E).
 
+        Rows of a package's model are as it gives them: `fault_of` says what is wrong with one, whose sound is named then.
+
         Raises
         ------
         UsageError
@@ -65,7 +67,8 @@ class Runtime:
         if self.config.audio.is_missing:
             raise UsageError(str(self.config.missing_tower()))
         if mel.ndim == 3:
-            return self._check_finite(self.backend.encode_waves(mel[:, 0], self.config.front_end, output))
+            rows = self.backend.encode_waves(mel[:, 0], self.config.front_end, output)
+            return rows if self.checkpoint.package is not None else self._check_finite(rows)
         return self._check_finite(self.backend.encode_audio(mel, longer, output))
 
     def encode_text(
@@ -74,14 +77,20 @@ class Runtime:
         """Token ids and their mask (B, L) → unit rows (B, E)."""
         return self._check_finite(self.backend.encode_text(ids, mask, output))
 
+    def fault_of(self, row: Vectors) -> str | None:
+        """Why a row of a package's model cannot be used; None where it can, and for models of openclap."""
+        package = self.checkpoint.package
+        if package is None:
+            return None
+        who = f"{self.config.name} of {package}"
+        if not np.isfinite(row).all():
+            return f"{who} gives NaN or infinite numbers for it; update that package, or fetch its weights again"
+        return None if row.any() else f"{who} gives zeros for it, so it is like nothing; update that package"
+
     def _check_finite(self, rows: Vectors) -> Vectors:
         """Refuse rows with NaN or infinite numbers, which must never get into a search."""
         if not np.isfinite(rows).all():
-            name, package = self.config.name, self.checkpoint.package
-            if package is not None:
-                raise ModelError(
-                    f"{name} of {package} gives NaN or infinite numbers; update that package, or fetch its weights again"
-                )
+            name = self.config.name
             if self.backend.info.dtype == "float16":
                 raise BadCheckpoint(f"{name} gives NaN in float16, whose numbers end at 65504; use bfloat16")
             raise BadCheckpoint(

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import IO, Any, BinaryIO, cast
 
 from openclap.errors import DataError
+from openclap.regular_files import open_regular
 
 __all__ = ["open_decompressed"]
 
@@ -57,7 +58,7 @@ def open_decompressed(path: Path) -> Iterator[BinaryIO]:
     DataError
         The file is compressed, and is broken or cannot be unpacked here.
     """
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         opener = _opener(file.read(6))
         if opener is None:
             file.seek(0)

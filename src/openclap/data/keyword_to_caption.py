@@ -22,6 +22,7 @@ from typing import Any
 
 from openclap.errors import DataError, ModelWarning, UsageError
 from openclap.language.seq2seq import BROKEN
+from openclap.regular_files import require_database
 from openclap.sentences import caption_from_labels, make_debiaser
 from openclap.warn_caller import warn_caller
 
@@ -215,6 +216,7 @@ def _open_cache(path: str) -> sqlite3.Connection:
     with _translate_errors(path):
         if path != ":memory:":
             Path(path).parent.mkdir(parents=True, exist_ok=True)
+        require_database(path)
         connection = sqlite3.connect(path, timeout=60)
         try:
             with connection:

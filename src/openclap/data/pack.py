@@ -26,6 +26,7 @@ from openclap.data.keyword_to_caption import KeywordToCaption
 from openclap.data.shard import VERSION, Shard, caption_fields, shard_digest, write_shard
 from openclap.data.tars import TarMember
 from openclap.errors import DataError, UsageError
+from openclap.regular_files import read_regular
 from openclap.results import Failure, Result
 
 __all__ = ["PackReport", "pack"]
@@ -343,7 +344,7 @@ def _read_record(folder: Path) -> dict[str, Shard]:
             raise DataError(f"{other} was not packed here by openclap; choose an empty folder")
         return {}
     try:
-        record = json.loads(path.read_bytes())
+        record = json.loads(read_regular(path))
         if (record["format"], record["version"]) != (FORMAT, VERSION):
             raise DataError(
                 f"{path}: is {record['format']} {record['version']}, this is {FORMAT} {VERSION}; choose another folder"
@@ -353,7 +354,7 @@ def _read_record(folder: Path) -> dict[str, Shard]:
         if foreign:
             raise ValueError(f"{foreign[0]} is no tar of ours")
         return shards
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(
             f"{path}: is broken ({error}); delete it and the tars beside it, or choose another folder"
         ) from None

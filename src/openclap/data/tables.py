@@ -124,7 +124,12 @@ def find_metadata(folder: Path) -> Path | None:
         if table.is_file():
             return table
     return next(
-        (p for p in sorted(folder.glob("*")) if p.stem.lower() == "metadata" and p.suffix.lower() in SUFFIXES), None
+        (
+            p
+            for p in sorted(folder.glob("*"))
+            if p.stem.lower() == "metadata" and p.suffix.lower() in SUFFIXES and p.is_file()
+        ),
+        None,
     )
 
 

@@ -24,6 +24,7 @@ from openclap.data.decompress import open_decompressed
 from openclap.data.items import SPLITS, Item, Manifest, parse_seconds, parse_texts
 from openclap.errors import DataError, SoundNotFound, UnreadableSound
 from openclap.plurals import count_noun
+from openclap.regular_files import read_regular
 
 __all__ = ["SOUNDS", "TARS", "TarMember", "Tars", "expand", "find_tars", "is_tar", "split_of"]
 
@@ -129,7 +130,7 @@ class Tars(Manifest):
     def _read_sizes(self, folder: Path) -> dict[str, int]:
         path = folder / "sizes.json"
         try:
-            found = json.loads(path.read_bytes())
+            found = json.loads(read_regular(path))
             return {str(tar): int(n) for tar, n in found.items()}
         except FileNotFoundError:
             return {}
@@ -287,7 +288,7 @@ def _find_missing_tars(tars: Sequence[tuple[Path, str | None]]) -> Iterator[tupl
     """The tars that a `sizes.json` beside these tars names and that are missing."""
     for folder in dict.fromkeys(tar.parent for tar, _ in tars):
         with suppress(OSError, ValueError, TypeError, RecursionError):  # reported when the sizes are read
-            for name in json.loads((folder / "sizes.json").read_bytes()):
+            for name in json.loads(read_regular(folder / "sizes.json")):
                 if not (folder / str(name)).exists():
                     yield str(folder / str(name)), "is named in sizes.json and is not there; fetch it, or take it out"
 

@@ -22,6 +22,7 @@ from openclap.data.items import Item
 from openclap.errors import DataError, SoundError
 from openclap.eval.embedding import AT_ONCE, EmbeddedItems, embed_each, require_usable
 from openclap.progress import with_progress
+from openclap.regular_files import require_database
 from openclap.results import Windows
 
 if TYPE_CHECKING:
@@ -71,6 +72,10 @@ class KeptRows:
 
     def _each(self, clap: CLAP, items: Sequence[Item], batch_size: int) -> Iterator[Windows | SoundError]:
         maker = [VERSION, clap.fingerprint, str(clap.backend.info), self._long]
+        try:
+            require_database(self._file)
+        except OSError as error:
+            raise DataError(f"{self._file}: cannot be used ({error.strerror}); choose another place") from None
         try:
             with contextlib.closing(sqlite3.connect(self._file)) as file:
                 file.execute(SCHEMA)

@@ -12,6 +12,7 @@ from openclap.atomic_write import write_text
 from openclap.errors import UsageError
 from openclap.eval.metrics import Estimate
 from openclap.plurals import count_noun
+from openclap.regular_files import read_regular
 from openclap.results import Failure
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def write_report(report: EvalReport, path: Path) -> None:
 def read_report(path: Path, key: str) -> EvalReport | None:
     """A report that was kept under a key; None where there is none, or one of another key, format or version."""
     try:
-        found = json.loads(path.read_bytes())
+        found = json.loads(read_regular(path))
         if (found.pop("format"), found.pop("version"), found.pop("key")) != (FORMAT, VERSION, key):
             return None
         return EvalReport(
@@ -121,7 +122,7 @@ def put_section(path: Path, name: str, section: str) -> None:
     begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
     section = f"{begin}\n{section}\n{end}\n"
     try:
-        text = path.read_text(encoding="utf-8") if path.exists() else ""
+        text = read_regular(path).decode() if path.exists() else ""
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: cannot be read ({error}); give a Markdown file in UTF-8") from error
     old = re.compile(re.escape(begin) + r"\n.*?" + re.escape(end) + r"\n?", re.DOTALL)

@@ -9,8 +9,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from pathlib import Path
 
-__all__ = ["ALSO_ENGLISH", "ENGLISH_BASICS", "FALSE_FRIENDS", "LANGUAGES", "SPACED", "Language", "common_words"]
+__all__ = [
+    "ALSO_ENGLISH",
+    "ENGLISH_BASICS",
+    "ENGLISH_ENDINGS",
+    "FALSE_FRIENDS",
+    "LANGUAGES",
+    "SPACED",
+    "Language",
+    "common_words",
+    "rare_english",
+]
 
 
 @dataclass(frozen=True)
@@ -21,6 +32,8 @@ class Language:
     ----------
     spaced : bool
         Whether spaces separate its words.
+    letters : str
+        Letters beyond a to z that it is written with; a word with others is of another language, as très is not tres.
     endings : tuple of (str, str)
         Endings of inflected forms, and what stands in their place in the lexicon.
     prefix : str
@@ -40,6 +53,7 @@ class Language:
     code: str
     name: str
     spaced: bool = True
+    letters: str = ""
     endings: tuple[tuple[str, str], ...] = ()
     prefix: str = ""
     vowels: tuple[tuple[str, str], ...] = ()
@@ -61,10 +75,13 @@ def _rules(text: str) -> tuple[tuple[str, str], ...]:
 GERMAN = Language(
     "de",
     "German",
+    letters="äöüß",
     endings=_rules(
         "e: en: n: er: es: s: em: ern: nen: "
         "t:en et:en end:en ende:en enden:en ender:en endes:en endem:en te:en ten:en st:en e:en "
-        "t:n nd:n nde:n nden:n nder:n ndes:n te:n ten:n le:eln re:ern es:en s:en"
+        # klingeln, klappern: other stems have an e before their n, so that entend is no form of Enten
+        "lt:ln lnd:ln lnde:ln lnden:ln lnder:ln lndes:ln lte:ln lten:ln le:eln "
+        "rt:rn rnd:rn rnde:rn rnden:rn rnder:rn rndes:rn rte:rn rten:rn re:ern es:en s:en"
     ),
     prefix="ge",
     vowels=_rules("ie:e i:e"),
@@ -81,14 +98,20 @@ GERMAN = Language(
 SPANISH = Language(
     "es",
     "Spanish",
+    letters="áéíóúüñ",
     endings=_rules(
         "s: es: ces:z se: "
         "ando:ar a:ar an:ar aba:ar aban:ar o:ar aron:ar ado:ar ada:ar ados:ar adas:ar andose:ar ante:ar antes:ar "
         "iendo:er e:er en:er ia:er ian:er io:er ieron:er ido:er ida:er idos:er idas:er iendose:er yendo:er "
         "iendo:ir e:ir en:ir ia:ir ian:ir io:ir ieron:ir ido:ir ida:ir idos:ir idas:ir iendose:ir yendo:ir "
-        "a:o as:o"
+        # one, we, you; what was, will be and would be; reflexive forms; adjectives and who does it
+        "as:ar amos:ar e:ar en:ar es:ar aste:ar abas:ar arse:ar andolo:ar andola:ar ara:ar aran:ar aria:ar arian:ar "
+        "emos:er es:er o:er iste:er era:er eran:er eria:er erse:er imos:ir es:ir o:ir ira:ir iran:ir iria:ir irse:ir "
+        "que:car quen:car gue:gar guen:gar ce:zar cen:zar jo:jar "
+        "ador:ar adora:ar adores:ar adoras:ar edor:er edora:er edores:er idor:ir idora:ir idores:ir "
+        "a:o as:o ito:o ita:a itos:o itas:a illo:o illa:a cito: cita: citos: citas: ecito: azo:o azos:o mente:o mente:"
     ),
-    vowels=_rules("ue:o ie:e i:e"),
+    vowels=_rules("ue:o ie:e i:e u:o"),
     common=frozenset(
         _split("el los las una y con un la musica nino gallo que lo al del como esta ciudad noche rana guerra por")
     ),
@@ -97,6 +120,7 @@ SPANISH = Language(
 FRENCH = Language(
     "fr",
     "French",
+    letters="àâæçéèêëîïôœùûüÿ",
     endings=_rules(
         "s: x: es: aux:al e: "
         "e:er es:er ent:er ant:er ante:er ants:er antes:er ait:er aient:er a:er ee:er ees:er ez:er "
@@ -131,11 +155,24 @@ ALSO_ENGLISH = frozenset(
         " tabla telephones timbales trains trot vibrations wagon xylophone yodel"
     )
 )
+ENGLISH_ENDINGS = (  # of forms, and what is in their place in the word itself
+    ("ies", "y"), ("ied", "y"), ("ier", "y"), ("es", ""), ("s", ""), ("ed", ""), ("ed", "e"), ("ing", ""), ("ing", "e"),
+    ("ers", ""), ("ers", "e"), ("er", ""), ("er", "e"),
+)  # fmt: skip
 # words that a small model may not know and that mean something else in English: alone they are read as foreign, as in lists
 # of labels, but not among English words (violin timbre)
 FALSE_FRIENDS = frozenset(
     _split("bourdon carillon clavier diapason frappe remover salve souffle taper timbre trotter woodblock")
 )
+
+
+@cache
+def rare_english() -> frozenset[str]:
+    """Words of English dictionaries that a small model may not know and that endings or compounds of others lead to.
+
+    `bloke` was read as blöken, `sausages` as Sau and Säge.
+    """
+    return frozenset((Path(__file__).parent / "english.txt").read_text(encoding="utf-8").split())
 
 
 @cache

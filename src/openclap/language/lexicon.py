@@ -16,6 +16,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
+from typing import TypeAlias
+from unicodedata import normalize
 
 from openclap.errors import DataError, UsageError
 from openclap.language.languages import LANGUAGES, Language
@@ -24,6 +26,8 @@ from openclap.textfiles import read_records
 from openclap.words import fold
 
 __all__ = ["LEXICON_ENV", "Lexicon", "fold_kana", "normalize_word", "read_lexicon"]
+
+Words: TypeAlias = tuple[dict[str, str], frozenset[str]]  # English by word, and the single words with their accents
 
 LEXICON_ENV = "OPENCLAP_LEXICON"
 LONGEST = {False: 24, True: 60}  # the most characters of a word, without and with spaces
@@ -38,7 +42,7 @@ KANA = re.compile("[\u3041-\u3096ー]{3,}")
 class Lexicon:
     """The English of words as `normalize_word` writes them, and the number of characters of the longest.
 
-    `longest_phrase` is its number of words, 1 where no spaces separate them; `parts` are all words of phrases; `bases`
+    `written` are the single words in them as they are written, in small letters, with their accents. `longest_phrase` is its number of words, 1 where no spaces separate them; `parts` are all words of phrases; `bases`
     remembers which word of the lexicon an inflected one is of.
     """
 
@@ -46,6 +50,7 @@ class Lexicon:
     longest_word: int
     longest_phrase: int = 1
     parts: frozenset[str] = frozenset()
+    written: frozenset[str] = frozenset()
     bases: dict[str, str | None] = field(default_factory=dict, compare=False, repr=False)
 
     def __contains__(self, word: object) -> bool:
@@ -91,23 +96,26 @@ def read_lexicon(own: str | os.PathLike[str] | None = None, language: Language =
         The user's own file cannot be read, or has another form; the error names the line.
     """
     place = os.fspath(own) if own is not None else os.environ.get(LEXICON_ENV, "").strip()
-    words = dict(_read_shipped(language.code))
+    shipped, written = _read_shipped(language.code)
+    words = dict(shipped)
     if place:
-        words.update(_read_own(Path(os.path.expanduser(place)), language))
+        own_words, own_written = _read_own(Path(os.path.expanduser(place)), language)
+        words.update(own_words)
+        written |= own_written
     if language.code == "ja":
         _add_japanese_forms(words)
     if not language.spaced:
         return Lexicon(words, max(map(len, words)))
     parts = frozenset(part for word in words for part in word.split())
-    return Lexicon(words, max(map(len, words)), max(word.count(" ") for word in words) + 1, parts)
+    return Lexicon(words, max(map(len, words)), max(word.count(" ") for word in words) + 1, parts, written)
 
 
 @lru_cache(maxsize=len(LANGUAGES))
-def _read_shipped(code: str) -> Mapping[str, str]:
+def _read_shipped(code: str) -> Words:
     return _read_words(Path(__file__).parent / f"{code}.csv", LANGUAGES[code])
 
 
-def _read_own(path: Path, language: Language) -> dict[str, str]:
+def _read_own(path: Path, language: Language) -> Words:
     """The words of a language in a user's file, none where the file is for other languages alone."""
     try:
         rows = read_records(path, ("en",), optional=tuple(LANGUAGES), filled=())
@@ -119,12 +127,12 @@ def _read_own(path: Path, language: Language) -> dict[str, str]:
             f" {', '.join(LANGUAGES)}"
         )
     if not rows or language.code not in rows[0][1]:
-        return {}
+        return {}, frozenset()
     several = sum(code in rows[0][1] for code in LANGUAGES) > 1
     return _check_words(path, [row for row in rows if row[1].get(language.code) or not several], language)
 
 
-def _read_words(path: Path, language: Language) -> dict[str, str]:
+def _read_words(path: Path, language: Language) -> Words:
     try:
         rows = read_records(path, (language.code, "en"), filled=(language.code,))
     except DataError as error:
@@ -132,8 +140,9 @@ def _read_words(path: Path, language: Language) -> dict[str, str]:
     return _check_words(path, rows, language)
 
 
-def _check_words(path: Path, rows: list[tuple[int, dict[str, str]]], language: Language) -> dict[str, str]:
+def _check_words(path: Path, rows: list[tuple[int, dict[str, str]]], language: Language) -> Words:
     words: dict[str, str] = {}
+    forms: set[str] = set()
     code, most = language.code, LONGEST[language.spaced]
     for line, row in rows:
         written, en = row.get(code, ""), row.get("en")
@@ -145,7 +154,9 @@ def _check_words(path: Path, rows: list[tuple[int, dict[str, str]]], language: L
                 f" {language.name} and their English are expected"
             )
         words[word] = " ".join(en.split())
-    return words
+        if language.spaced:
+            forms.update(TOKENS.findall(normalize("NFC", written).lower()))
+    return words, frozenset(forms)
 
 
 def _add_japanese_forms(words: dict[str, str]) -> None:

@@ -15,11 +15,18 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from openclap.language.grammar import LITTLE, PHRASES
-from openclap.language.languages import ALSO_ENGLISH, FALSE_FRIENDS, Language, common_words
+from openclap.language.languages import (
+    ALSO_ENGLISH,
+    ENGLISH_ENDINGS,
+    FALSE_FRIENDS,
+    Language,
+    common_words,
+    rare_english,
+)
 from openclap.language.lexicon import Lexicon
 from openclap.words import fold
 
-__all__ = ["WORDS", "Reading", "is_worth_reading", "read_as", "replace_words"]
+__all__ = ["WORDS", "Reading", "is_english_form", "is_worth_reading", "read_as", "replace_words"]
 
 OF = "~of"  # the English of a word that says whose what stands before is
 WORDS = re.compile(r"[^\W\d_]+|\d+")
@@ -28,7 +35,7 @@ SHORTEST_STEM, SHORTEST_BASE = 3, 3  # letters that are left of an inflected wor
 SHORTEST_PART = 3  # letters of a part of a compound
 SHORTEST_MIXED = 4  # letters of a word that is translated within an English text
 LONGEST_COMPOUND = 40  # letters
-LONGEST_INFLECTED = 3  # words of a phrase whose forms are looked for, too
+LONGEST_INFLECTED = 4  # words of a phrase whose forms are looked for, too
 KEPT = 1 << 14  # inflected words that are remembered
 # adjectives as the lexicons have them: in English they stand before the noun
 ADJECTIVES = frozenset(
@@ -88,6 +95,8 @@ class Reading:
         Words that the lexicon has.
     exact : int
         Entries that the lexicon has as they are, neither inflected nor made of others.
+    literal : int
+        Words that are written as in the lexicon, with their accents: rien is not ríen.
     foreign : int
         Words of them that are no English.
     rare : int
@@ -102,6 +111,7 @@ class Reading:
     unknown: tuple[str, ...]
     known: int
     exact: int
+    literal: int
     foreign: int
     rare: int
     english: int
@@ -109,16 +119,19 @@ class Reading:
 
     @property
     def fits(self) -> bool:
-        """Whether the text is most likely in this language, and says something.
+        """Whether the text is most likely in this language, and says something."""
+        return self.may_be and self.says and bool(self.text)
+
+    @property
+    def may_be(self) -> bool:
+        """Whether the text is most likely in this language, whether or not it says something about a sound.
 
         Words that English texts quote (der, les) count where every other word is of this language as well.
         """
-        if not self.says or not self.text:
-            return False
         return self.foreign > self.english if self.rare else bool(self.foreign) and not (self.english or self.unknown)
 
 
-NOT_AT_ALL = Reading("", (), 0, 0, 0, 0, 0, False)
+NOT_AT_ALL = Reading("", (), 0, 0, 0, 0, 0, 0, False)
 
 
 def is_worth_reading(text: str, knows: Callable[[str], bool]) -> bool:
@@ -132,7 +145,7 @@ def read_as(text: str, language: Language, lexicon: Lexicon, knows: Callable[[st
         return NOT_AT_ALL
     english: list[str] = []
     unknown: list[str] = []
-    known = foreign = rare = also = exact = 0
+    known = foreign = rare = also = exact = literal = 0
     says = False
     friends = FALSE_FRIENDS if len(WORDS.findall(text)) > 1 else frozenset()
     for clause in CLAUSES.split(text):
@@ -152,13 +165,14 @@ def read_as(text: str, language: Language, lexicon: Lexicon, knows: Callable[[st
                 continue
             known += len(plain)
             exact += " ".join(plain) in lexicon
+            literal += sum(word.lower() in lexicon.written for word in item.words)
             says = says or (bool(item.en) and item.en != OF and item.en not in LITTLE)
             if strange and fold(item.en) != " ".join(plain):
                 foreign += len(strange)
                 rare += sum(word not in language.common for word in strange)
         english.append(_order(items, knows))
     parts = [part for i, part in enumerate(english) if part and part not in english[:i]]
-    return Reading(", ".join(parts), tuple(dict.fromkeys(unknown)), known, exact, foreign, rare, also, says)
+    return Reading(", ".join(parts), tuple(dict.fromkeys(unknown)), known, exact, literal, foreign, rare, also, says)
 
 
 def _may_fit(text: str, language: Language, lexicon: Lexicon, knows: Callable[[str], bool]) -> bool:
@@ -188,15 +202,39 @@ def replace_words(text: str, language: Language, lexicon: Lexicon, knows: Callab
         english = lexicon.lookup(word) or _split_compound(word, language, lexicon, knows)
         if not english or english.startswith(OF) or fold(english) == word:
             return found[0]
+        if word not in lexicon and is_english_form(found[0], english, knows):
+            return found[0]
         count += 1
         return english
 
     return WORDS.sub(put, text), count
 
 
+def _has_letters_of(word: str, language: Language) -> bool:
+    """Whether a language is written with all letters of a word in small letters."""
+    return all(letter.isascii() or letter in language.letters for letter in word)
+
+
+def is_english_form(word: str, english: str, knows: Callable[[str], bool]) -> bool:
+    """Whether a word is a form of an English one that the tower knows (tellers, sander), and `english` another thing.
+
+    It is for words alone and among English ones; in a text of another language words are forms of that one.
+    """
+    plain = word.lower()
+    if not plain.isascii():
+        return False
+    for ending, put in ENGLISH_ENDINGS:
+        stem = plain.removesuffix(ending) + put
+        if plain.endswith(ending) and len(stem) >= SHORTEST_STEM:
+            for one in (stem, stem[:-1]) if not put and stem[-1] == stem[-2] else (stem,):
+                if one not in common_words() and _is_english(one, knows):
+                    return ending[-1] != "s" or one not in english.split()  # saxophones are a saxophone anywhere
+    return False
+
+
 def _is_english(word: str, knows: Callable[[str], bool]) -> bool:
     """Whether a word, as it is written, is English: it has no accents, and the tower knows it."""
-    return word.isascii() and (word.isdigit() or word in ALSO_ENGLISH or knows(word))
+    return word.isascii() and (word.isdigit() or word in ALSO_ENGLISH or word in rare_english() or knows(word))
 
 
 def _match(words: list[str], language: Language, lexicon: Lexicon, knows: Callable[[str], bool]) -> list[Item]:
@@ -225,6 +263,8 @@ def _match(words: list[str], language: Language, lexicon: Lexicon, knows: Callab
 
 def _find(word: str, written: str, language: Language, lexicon: Lexicon, knows: Callable[[str], bool]) -> str | None:
     """The English of one word, None where it is unknown; one that is English, too, must be written as in the lexicon."""
+    if not (written.isascii() or written in lexicon.written or _has_letters_of(written, language)):
+        return None
     english = lexicon.words.get(word)
     if english is not None or _is_english(written, knows):
         return english
@@ -241,7 +281,10 @@ def _find(word: str, written: str, language: Language, lexicon: Lexicon, knows: 
 def _find_phrase(words: list[str], language: Language, lexicon: Lexicon) -> str | None:
     """The English of a phrase whose words are inflected: chiens qui aboient is chien qui aboie."""
     bases = [word if word in lexicon else _uninflect(word, language, lexicon) or word for word in words]
-    return lexicon.words.get(" ".join(bases)) if bases != words else None
+    if bases != words and (english := lexicon.words.get(" ".join(bases))) is not None:
+        return english
+    first = _uninflect(words[0], language, lexicon)  # of a verb, which may be a word of the lexicon by itself
+    return None if first is None else lexicon.words.get(" ".join([first, *bases[1:]]))
 
 
 def _spellings(word: str, language: Language) -> Iterable[str]:
@@ -375,12 +418,16 @@ def _put_adjectives_first(parts: list[str]) -> list[str]:
 
 def _is_said(part: str, said: list[str], i: int) -> bool:
     """Whether another part says the same and more, or an earlier one the same: dog beside dog barking."""
-    words = set(part.split())
+    words = _singular_words(part)
     return any(
         words < other or (words == other and j < i)
-        for j, other in enumerate(set(one.split()) for one in said)
+        for j, other in enumerate(map(_singular_words, said))
         if j != i and part not in LITTLE and part not in PREPOSITIONS
     )
+
+
+def _singular_words(part: str) -> set[str]:
+    return {word.removesuffix("s") for word in part.split()}
 
 
 def _join(parts: list[str]) -> str:

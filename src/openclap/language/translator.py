@@ -21,7 +21,7 @@ from openclap.language.grammar import split_words, translate_phrase
 from openclap.language.languages import LANGUAGES, SPACED, Language
 from openclap.language.lexicon import LEXICON_ENV, Lexicon, read_lexicon
 from openclap.language.script import RUN, has_foreign, has_kana, normalize_width, to_simplified
-from openclap.language.spaced import is_worth_reading, read_as, replace_words
+from openclap.language.spaced import WORDS, Reading, is_english_form, is_worth_reading, read_as, replace_words
 from openclap.warn_caller import warn_caller
 
 if TYPE_CHECKING:
@@ -153,9 +153,12 @@ class Translator:
             return text
         lexicons = [(language, self._read_lexicon(language)) for language in spaced]
         readings = [read_as(shown, language, lexicon, tower.knows_word) for language, lexicon in lexicons]
-        fitting = [reading for reading in readings if reading.fits]
-        if fitting:
-            best = max(fitting, key=lambda reading: (reading.known - len(reading.unknown), reading.exact))
+        likely = [reading for reading in readings if reading.may_be]
+        if likely:  # one that says nothing about a sound wins, too: entend is French, not a form of a German word
+            best = max(likely, key=_fitness)
+            is_form = len(WORDS.findall(shown)) == 1 and not best.exact
+            if not best.fits or (is_form and is_english_form(shown.strip(), best.text, tower.knows_word)):
+                return text
             left_out += best.unknown
             return best.text
         if tower.reads_whole_words and len(text) <= READ_LATIN:
@@ -221,6 +224,10 @@ class Translator:
         if not any(map(str.isalnum, out)):
             raise UsageError(f"{text!r} names no sound; describe one: 狗叫, 远处的雷声")
         return out
+
+
+def _fitness(reading: Reading) -> tuple[int, int, int, bool]:
+    return reading.known - len(reading.unknown), reading.exact, reading.literal, reading.fits
 
 
 def _advice(words: list[str]) -> str:

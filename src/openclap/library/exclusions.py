@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from openclap.errors import DataError, UsageError
+from openclap.regular_files import require_regular
 from openclap.results import Failure
 from openclap.store.path_patterns import anchor_pattern, path_matcher, regex_of_pattern
 from openclap.textfiles import open_text
@@ -101,10 +102,12 @@ class Exclusions:
         if not file.exists():
             return None
         try:
+            require_regular(file)
             with open_text(file) as opened:  # editors on Windows also write UTF-16 and code pages
                 text = opened.read()
-        except DataError as error:
-            self.failed.append(Failure(str(file), f"{str(error).removeprefix(f'{file}: ')}; nothing is left out by it"))
+        except (OSError, DataError) as error:
+            why = error.strerror if isinstance(error, OSError) else str(error).removeprefix(f"{file}: ")
+            self.failed.append(Failure(str(file), f"{why}; nothing is left out by it"))
             return None
         from pathspec import GitIgnoreSpec
 

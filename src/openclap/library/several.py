@@ -2,6 +2,7 @@
 
 library A ─ k best ─┐
 library B ─ k best ─┴─ by relevance, or by the cosine ─ k best
+library C, empty      a warning
 """
 
 from __future__ import annotations
@@ -10,8 +11,10 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from openclap.errors import LibraryError, LibraryWarning
 from openclap.library.library import Library
 from openclap.results import Hit, Moment, Ranked
+from openclap.warn_caller import warn_caller
 
 if TYPE_CHECKING:
     from openclap.clap import CLAP
@@ -35,6 +38,7 @@ class SeveralLibraries:
 
     def __init__(self, libraries: Sequence[Library]) -> None:
         self.libraries = list(libraries)
+        self._told: set[int] = set()  # places in `libraries` of those that were found empty, and named
 
     @classmethod
     def open(cls, places: Iterable[str | os.PathLike[str]], model: CLAP) -> SeveralLibraries:
@@ -44,20 +48,43 @@ class SeveralLibraries:
         ------
         LibraryMismatch
             One was made by another model.
+        LibraryError
+            One is not there, or cannot be read: answers without it would look like those of all.
         """
-        return cls([Library.open(place, model=model) for place in dict.fromkeys(os.fspath(place) for place in places)])
+        named = list(dict.fromkeys(os.fspath(place) for place in places))
+        for place in named:
+            if "://" not in place and not os.path.lexists(os.path.expanduser(place)):
+                raise LibraryError(f"{place}: there is no library; check the path, or leave it out")
+        return cls([Library.open(place, model=model) for place in named])
 
     def search(self, query: Query, k: int = 10, **options: Any) -> Ranked[Hit]:
-        """As `Library.search`, over all of them. A file that several hold is found once, at its best place."""
-        found = [library.search(query, k, **options) for library in self.libraries]
+        """As `Library.search`, over all of them. A file that several hold is found once, at its best place.
+
+        Warns
+        -----
+        LibraryWarning
+            Some are empty; once for each of them.
+        """
+        found = [library.search(query, k, **options) for library in self._with_sounds()]
         windows = options.get("per") == "window"
         key = (lambda hit: (hit.path, hit.start, hit.end)) if windows else (lambda hit: hit.path)
         return _merge(found, k, lambda hit: hit.score if hit.relevance is None else hit.relevance, key)
 
     def moments(self, query: Query, k: int = 10, **options: Any) -> Ranked[Moment]:
-        """As `Library.moments`, over all of them."""
-        found = [library.moments(query, k, **options) for library in self.libraries]
+        """As `Library.moments`, over all of them; warns as `search` does."""
+        found = [library.moments(query, k, **options) for library in self._with_sounds()]
         return _merge(found, k, lambda moment: moment.score, lambda moment: (moment.path, moment.start, moment.end))
+
+    def _with_sounds(self) -> list[Library]:
+        """Those that hold sounds; all where none does, as each says by itself what to do then."""
+        filled = [bool(library.stats()["files"]) for library in self.libraries]
+        if not any(filled):
+            return self.libraries
+        for number, library in enumerate(self.libraries):
+            if not filled[number] and number not in self._told:
+                self._told.add(number)
+                warn_caller(f"{library.stats()['path']} holds no sounds yet; the others are searched", LibraryWarning)
+        return [library for library, has_sounds in zip(self.libraries, filled, strict=True) if has_sounds]
 
     def lengths(self, paths: Iterable[str]) -> dict[str, float]:
         """As `Library.lengths`."""

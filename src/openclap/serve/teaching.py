@@ -21,7 +21,6 @@ from typing import Any, BinaryIO, TypeVar, cast
 
 import numpy as np
 from starlette.concurrency import run_in_threadpool
-from threadpoolctl import threadpool_limits
 
 from openclap.audio.decode_limits import DecodingStopped, limit
 from openclap.audio.load import cut
@@ -288,8 +287,7 @@ class Teaching:
 
         def work() -> Detector:
             reference_bank(clap)  # the first time the model makes it
-            with threadpool_limits(1, "blas"):  # threads that wait by spinning took ten times the time (LOG.md)
-                return fit(clap, name, yes, no, text=text, drawn=drawn)
+            return fit(clap, name, yes, no, text=text, drawn=drawn)
 
         async with self._fitting:
             made = await self._engine.in_thread(work)

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from openclap import example_store
+from openclap.blas_threads import one_blas_thread
 from openclap.clap import CLAP
 from openclap.detector import Detector, detector_path
 from openclap.errors import DetectorError, Hint, LibraryError, SoundError, UsageError
@@ -138,13 +139,14 @@ def fit(
     """
     words = name if text is None else text
     prior = make_prior(clap, words if words.strip() else None)
-    examples = TrainingSet.of(yes, no, drawn, clap.config.embedding)
-    alone = bool(examples.is_yes.all())
-    if alone:
-        examples = TrainingSet.of(yes, no, synthetic_negatives(prior, examples.rows), clap.config.embedding)
-    problem = FitProblem(prior, examples, alone=alone)
-    weight, bias = problem.as_linear(problem.solve())
-    report = cross_validate(problem, words=bool(words.strip()), seed=seed) if judged else {}
+    with one_blas_thread():
+        examples = TrainingSet.of(yes, no, drawn, clap.config.embedding)
+        alone = bool(examples.is_yes.all())
+        if alone:
+            examples = TrainingSet.of(yes, no, synthetic_negatives(prior, examples.rows), clap.config.embedding)
+        problem = FitProblem(prior, examples, alone=alone)
+        weight, bias = problem.as_linear(problem.solve())
+        report = cross_validate(problem, words=bool(words.strip()), seed=seed) if judged else {}
     marked_no = int((~examples.is_yes & ~examples.drawn).sum())
     counts = {"yes": int(examples.is_yes.sum()), "no": marked_no, "drawn": int(examples.drawn.sum())}
     return Detector(

@@ -12,6 +12,7 @@ import torch
 
 from openclap.atomic_write import atomic_write
 from openclap.errors import Hint, TrainingError
+from openclap.regular_files import require_regular
 
 __all__ = ["STATE_FILE", "digest", "load_state", "run_digest", "save_state"]
 
@@ -63,6 +64,7 @@ def load_state(folder: Path, identity: str) -> dict[str, Any] | None:
     if not file.exists():
         return None
     try:
+        require_regular(file)
         state: dict[str, Any] = torch.load(file, weights_only=True, map_location="cpu")
     except Exception as error:  # a cut pickle or zip raises a dozen kinds
         raise TrainingError(f"{file} is broken ({error})", Hint("restart")) from error

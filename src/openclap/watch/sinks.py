@@ -23,6 +23,7 @@ from typing import Literal, Protocol, TypeAlias
 from filelock import FileLock, Timeout
 
 from openclap.atomic_write import ENDING, atomic_write
+from openclap.regular_files import read_regular
 from openclap.watch.event import Event
 from openclap.watch.sources import Tell, backoff_seconds
 
@@ -116,7 +117,7 @@ class Spool:
         while self._order:
             name = self._order[0][0]
             try:
-                body = self._memory[name] if name in self._memory else (self._folder / name).read_bytes()
+                body = self._memory[name] if name in self._memory else read_regular(self._folder / name)
             except OSError:  # the file was deleted meanwhile
                 self.remove()
                 self.dropped += 1

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from openclap.errors import Hint, LibraryMismatch
+from openclap.regular_files import require_database
 from openclap.store.sqlite.first_format import VERSION as FIRST
 from openclap.store.sqlite.first_format import convert, first_format_beside
 from openclap.store.sqlite.migration import (
@@ -72,6 +73,7 @@ class Connection:
         self.version = FORMAT_VERSION
         self.source = file  # the file its rows come from
         exists = file.exists()
+        require_database(file)
         self.writable = os.access(file if exists else file.parent, os.W_OK) and os.access(file.parent, os.W_OK)
         # readers share files in the folder; where these cannot be made, SQLite must be told that nobody writes
         self.immutable = not self.writable and not file.with_name(file.name + "-wal").exists()

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from openclap.regular_files import open_regular
 from openclap.store.records import UNHASHED, File
 from openclap.store.sqlite.rows import FILE, file_to_row
 from openclap.store.validation import BrokenValue
@@ -34,7 +35,7 @@ def first_format_beside(file: Path) -> Path | None:
     """
     place = file.with_name("library.npz")
     try:
-        with zipfile.ZipFile(place) as parts:
+        with open_regular(place) as opened, zipfile.ZipFile(opened) as parts:
             return place if set(parts.namelist()) >= PARTS else None
     except (FileNotFoundError, NotADirectoryError):
         return None
@@ -53,7 +54,7 @@ def convert(db: sqlite3.Connection, place: Path) -> None:
         The parts of the archive do not fit together, or it is of another version.
     """
     try:
-        with place.open("rb") as opened, np.load(opened, allow_pickle=False) as parts:
+        with open_regular(place) as opened, np.load(opened, allow_pickle=False) as parts:
             manifest = json.loads(str(parts["manifest"]))
             start, end, rows = (np.asarray(parts[name]) for name in ("start", "end", "embedding"))
         if (manifest["format"], manifest["format_version"]) != ("openclap-library", VERSION):

@@ -19,6 +19,7 @@ import numpy as np
 
 from openclap.atomic_write import atomic_write
 from openclap.errors import Hint, LibraryError
+from openclap.regular_files import require_database
 from openclap.silence import track_vector
 from openclap.store.sqlite.rows import matrix_of
 from openclap.store.sqlite.words import WORDS
@@ -166,6 +167,7 @@ def drop_copies(file: Path) -> None:
 
 def copy_whole(file: Path, to: Path) -> None:
     """Copy a library as it is at this moment, with what is only in its -wal file; no partial copy gets the name."""
+    require_database(file)
     with (
         atomic_write(to, own=True, sync=True) as part,
         contextlib.closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as source,

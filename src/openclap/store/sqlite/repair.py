@@ -13,6 +13,7 @@ import numpy as np
 
 from openclap.errors import LibraryError
 from openclap.plurals import count_noun
+from openclap.regular_files import require_database
 from openclap.store.records import Recording, Store
 from openclap.store.sqlite.migration import create_compat_views
 from openclap.store.sqlite.rows import (
@@ -192,6 +193,7 @@ def _count_rows(db: sqlite3.Connection) -> tuple[int, ...]:
 
 def salvage(file: Path, into: Store) -> tuple[int, int]:
     """Copy every file that can still be read from a broken database → how many were copied, and how many lost."""
+    require_database(file)
     source = sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)
     kept = lost = 0
     try:

@@ -24,6 +24,7 @@ import numpy as np
 
 from openclap.atomic_write import atomic_write
 from openclap.plurals import count_noun
+from openclap.regular_files import read_regular, require_regular
 from openclap.store.sqlite.codes import (
     Codes,
     Mask,
@@ -106,13 +107,16 @@ class VectorCache:
     def load(self) -> bool:
         """Map the current generation into memory → whether there is a usable one."""
         try:
-            name = (self.folder / "current").read_text(encoding="utf-8").strip()
+            name = read_regular(self.folder / "current").decode().strip()
             place = self.folder / Path(name).name
-            manifest = json.loads((place / "manifest.json").read_text(encoding="utf-8"))
+            manifest = json.loads(read_regular(place / "manifest.json").decode())
             if any(manifest[fact] != value for fact, value in self._facts.items()) or int(manifest["last"]) < 0:
                 return False
             kind = Codes if manifest["coded"] else _Rows
-            arrays = {field.name: np.load(place / f"{field.name}.npy", mmap_mode="r") for field in fields(kind)}
+            files = {field.name: place / f"{field.name}.npy" for field in fields(kind)}
+            for file in files.values():
+                require_regular(file)
+            arrays = {name: np.load(file, mmap_mode="r") for name, file in files.items()}
             base = kind(**{name: np.asarray(array) for name, array in arrays.items()})  # its own class is slow
             if not base.fit(int(manifest["rows"]), self.width):
                 return False

@@ -29,6 +29,7 @@ from openclap.data import Item
 from openclap.errors import SoundError, TrainingError
 from openclap.eval.embedding import embed_each
 from openclap.normalization import normalize_rows
+from openclap.regular_files import read_regular, require_regular
 from openclap.results import Failure
 from openclap.train.distributed import Ranks
 from openclap.train.examples import Example
@@ -190,7 +191,8 @@ class _VectorCache:
                 continue
             self._read.add(file.name)
             try:
-                head = json.loads(file.read_text(encoding="utf-8"))
+                require_regular(file.with_suffix(".npy"))
+                head = json.loads(read_regular(file).decode())
                 rows = np.load(file.with_suffix(".npy"), mmap_mode="r", allow_pickle=False)
                 if {k: head[k] for k in FORMAT} != FORMAT:
                     raise TrainingError(f"{file} was written by another version of openclap; remove {self._folder}")

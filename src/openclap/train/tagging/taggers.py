@@ -20,6 +20,7 @@ import numpy.typing as npt
 import soxr
 
 from openclap.errors import TrainingError
+from openclap.regular_files import read_regular
 from openclap.textfiles import normalize_column_name, open_text_table, read_records
 from openclap.train.settings import Settings
 from openclap.train.tagging.settings import TaggerSettings
@@ -69,7 +70,7 @@ class FileTagger:
         self.rate = tagger_settings.rate
         self._settings = tagger_settings
         try:
-            self.fingerprint = hashlib.sha256(file.read_bytes()).hexdigest()[:16]
+            self.fingerprint = hashlib.sha256(read_regular(file)).hexdigest()[:16]
             options = {} if threads is None else {"INFERENCE_NUM_THREADS": str(threads)}
             core = ov.Core()
             self._model: Any = core.compile_model(core.read_model(str(file)), "CPU", {**options, "NUM_STREAMS": "1"})
