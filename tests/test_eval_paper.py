@@ -22,15 +22,8 @@ from openclap.errors import DataError, UsageError
 from openclap.eval import kept_rows
 from openclap.eval.embedding import embed_items
 from openclap.eval.kept_rows import KeptRows
-from openclap.eval.paper import (
-    ENTRIES,
-    PaperSettings,
-    evaluate_paper,
-    long_of_paper,
-    metric_name,
-    paper_section,
-    write_paper_card,
-)
+from openclap.eval.paper import ENTRIES, PaperSettings, evaluate_paper, long_of_paper
+from openclap.eval.paper_report import metric_name, paper_section, write_paper_card
 from openclap.eval.probe import probe
 from openclap.eval.protocols import PROTOCOLS, read_dataset
 from openclap.eval.published import FILE, find_published, published_scores, rows_of_model

@@ -20,8 +20,7 @@ from test_stores import MAKER, E, brute, clustered, query, recording, same
 from openclap import CLAP, Library
 from openclap.errors import LibraryError, LibraryMismatch, UsageError
 from openclap.store import Recording, SearchFilter, open_store
-from openclap.store.lance import indexes
-from openclap.store.lance import store as lance_store
+from openclap.store.lance import indexes, nearest
 from openclap.store.lance.rows import recordings_to_table
 from openclap.store.lance.windows import merge_rows
 
@@ -318,7 +317,7 @@ def test_windows_of_two_contents_are_found(tmp_path: Path) -> None:
 
 
 def test_a_file_with_very_many_near_windows_hides_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lance_store, "LOOKED_AT_MOST", 40)
+    monkeypatch.setattr(nearest, "LOOKED_AT_MOST", 40)
     store = open_store(tmp_path / "x.lance")
     row = query(3)[None]
     long, far = recording("/long.wav", 500), [recording(f"/{i}.wav") for i in range(30)]

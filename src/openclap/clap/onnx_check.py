@@ -6,21 +6,25 @@ import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from openclap.audio.load import load
 from openclap.backends.onnx.session import OnnxSession
+from openclap.checkpoints.load import Checkpoint
+from openclap.checkpoints.tokenizer import Tokenizer
+from openclap.config import FrontEnd
+from openclap.embedder import Embedder
 from openclap.labels import labels
 from openclap.normalization import Vectors
 from openclap.synth import synthesise
 
 if TYPE_CHECKING:
-    from openclap.clap.clap import CLAP
+    from openclap.backends import Backend
 
-__all__ = ["EXACT", "WORST_COSINE", "OnnxCheck", "calibration_waves", "to_numbers"]
+__all__ = ["EXACT", "WORST_COSINE", "ExportableModel", "OnnxCheck", "calibration_waves", "to_numbers"]
 
 EXACT = 1e-5  # largest difference of a number from openclap's own, in float32
 WORST_COSINE = 0.98  # of int8, over sounds and texts it was not calibrated with
@@ -31,7 +35,23 @@ SECONDS, RATE = 0.7, 32_000
 FULL_SCALE = 32767  # of 16 bits
 
 
-def calibration_waves(clap: CLAP, sounds: Sequence[tuple[Vectors, int]]) -> list[Vectors]:
+class ExportableModel(Embedder, Protocol):
+    """The members of a CLAP that its export uses."""
+
+    name: str
+    front_end: FrontEnd
+    checkpoint: Checkpoint
+
+    @property
+    def backend(self) -> Backend:
+        """What computes embeddings."""
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """Texts to ids."""
+
+
+def calibration_waves(clap: ExportableModel, sounds: Sequence[tuple[Vectors, int]]) -> list[Vectors]:
     """Waves (1, S) of at most a clip, by which the ranges of int8 are chosen: two thirds of the sounds."""
     front = clap.front_end
     chosen = [sound for i, sound in enumerate(sounds) if i % CHECK_EVERY]
@@ -50,7 +70,7 @@ class OnnxCheck:
     words: Vectors  # (M, E)
 
     @classmethod
-    def of(cls, clap: CLAP) -> OnnxCheck:
+    def of(cls, clap: ExportableModel) -> OnnxCheck:
         """Short sounds, one that is longer than a clip, and texts, for everybody who runs the files."""
         rate, clip = clap.front_end.sampling_rate, clap.front_end.clip_samples
         made = (synthesise(kind, np.random.default_rng(0), rate=RATE, seconds=SECONDS)[0] for kind in SOUNDS)
@@ -58,7 +78,7 @@ class OnnxCheck:
         return cls._made(clap, takes, [*map(len, takes[:-1]), clip + clip // 4], list(TEXTS))
 
     @classmethod
-    def of_int8(cls, clap: CLAP, tower: str, sounds: Sequence[tuple[Vectors, int]]) -> OnnxCheck:
+    def of_int8(cls, clap: ExportableModel, tower: str, sounds: Sequence[tuple[Vectors, int]]) -> OnnxCheck:
         """The sounds, or texts, that int8 was not calibrated with."""
         if tower == "text":
             return cls._made(clap, [], [], list(labels("audioset")[::4]))
@@ -67,7 +87,7 @@ class OnnxCheck:
         return cls._made(clap, takes, [*map(len, takes)], [])
 
     @classmethod
-    def _made(cls, clap: CLAP, takes: list[Vectors], sizes: list[int], texts: list[str]) -> OnnxCheck:
+    def _made(cls, clap: ExportableModel, takes: list[Vectors], sizes: list[int], texts: list[str]) -> OnnxCheck:
         waves = [(take * FULL_SCALE).round().astype(np.int16) for take in takes]
         sounds = [
             (_repeated(wave, size), clap.front_end.sampling_rate) for wave, size in zip(waves, sizes, strict=True)

@@ -30,7 +30,7 @@ from openclap.backends.onnx.graphs import onnx_graph
 from openclap.backends.onnx.int8 import quantise
 from openclap.checkpoints.tokenizer import load_fast_tokenizer
 from openclap.checkpoints.weights import Weights
-from openclap.clap.onnx_check import EXACT, WORST_COSINE, OnnxCheck, calibration_waves, to_numbers
+from openclap.clap.onnx_check import EXACT, WORST_COSINE, ExportableModel, OnnxCheck, calibration_waves, to_numbers
 from openclap.confidence import has_own_curves, reference_bank
 from openclap.errors import ModelError, ModelWarning, UsageError
 from openclap.normalization import Vectors
@@ -39,8 +39,6 @@ from openclap.warn_caller import warn_caller
 
 if TYPE_CHECKING:
     import onnx
-
-    from openclap.clap.clap import CLAP
 
 __all__ = ["FORMAT_NAME", "FORMAT_VERSION", "OnnxExport", "export_onnx"]
 
@@ -75,7 +73,7 @@ class OnnxExport:
 
 
 def export_onnx(
-    clap: CLAP, weights: Weights, folder: str | os.PathLike[str], *, int8: bool, say: Callable[[str], None]
+    clap: ExportableModel, weights: Weights, folder: str | os.PathLike[str], *, int8: bool, say: Callable[[str], None]
 ) -> OnnxExport:
     """As `CLAP.export_onnx`, with the current weights of the model."""
     why_not = why_no_graph(clap.config) or why_no_token_graph(clap.config.text)
@@ -112,7 +110,7 @@ def file_name(tower: str, precision: str) -> str:
 class _TowerWriter:
     """Writes the graphs of a tower, and checks each file as it lies on the disk."""
 
-    clap: CLAP
+    clap: ExportableModel
     weights: Weights
     target: Path
     say: Callable[[str], None]
@@ -172,7 +170,7 @@ class _TowerWriter:
 # -- what lies beside the graphs ---------------------------------------------------------------------
 
 
-def _write_tokenizer(clap: CLAP, target: Path) -> None:
+def _write_tokenizer(clap: ExportableModel, target: Path) -> None:
     source = clap.checkpoint.tokenizer_file
     assert source is not None, "the texts of the check have been embedded"
     with atomic_write(target, own=True) as part:
@@ -182,7 +180,7 @@ def _write_tokenizer(clap: CLAP, target: Path) -> None:
             shutil.copyfile(source, part)
 
 
-def _confidence(clap: CLAP) -> dict[str, Any]:
+def _confidence(clap: ExportableModel) -> dict[str, Any]:
     """What `ReferenceBank.confidence` takes for a query in words."""
     bank = reference_bank(clap)
     return {
@@ -193,7 +191,7 @@ def _confidence(clap: CLAP) -> dict[str, Any]:
     }
 
 
-def _manifest(clap: CLAP, files: list[OnnxFile]) -> dict[str, Any]:
+def _manifest(clap: ExportableModel, files: list[OnnxFile]) -> dict[str, Any]:
     config, front, text = clap.config, clap.front_end, clap.config.text
     begin, end = text.ends
     return {

@@ -27,7 +27,7 @@ from openclap.results import Failure
 if TYPE_CHECKING:
     from openclap.eval.datasets import Dataset
     from openclap.eval.metrics import Estimate
-    from openclap.eval.paper import PaperReport
+    from openclap.eval.paper_report import PaperReport
     from openclap.eval.report import EvalReport
     from openclap.eval.scoring import Scores
 
@@ -62,6 +62,11 @@ Seed = Annotated[
     typer.Option("--seed", min=0, help="Of the resamples, drawn folds and training", rich_help_panel=TUNING),
 ]
 
+Templates = Annotated[
+    list[str] | None,
+    typer.Option("--template", help="A prompt, {} is the label; several are an ensemble (default: the paper's)"),
+]
+
 
 def retrieval(
     folder: Folder,
@@ -92,10 +97,7 @@ def retrieval(
 def zeroshot(
     folder: Folder,
     protocol: ProtocolName = None,
-    templates: Annotated[
-        list[str] | None,
-        typer.Option("--template", help="A prompt, {} is the label; several are an ensemble (default: the paper's)"),
-    ] = None,
+    templates: Templates = None,
     confusion: Confusion = None,
     report: ReportFile = None,
     card: CardFile = None,
@@ -168,10 +170,7 @@ def paper(
         ),
     ] = None,
     resume: Resume = True,
-    templates: Annotated[
-        list[str] | None,
-        typer.Option("--template", help="A prompt, {} is the label; several are an ensemble (default: the paper's)"),
-    ] = None,
+    templates: Templates = None,
     long: Annotated[
         Literal["auto", "windows", "fusion", "head"] | None,
         typer.Option(
@@ -188,7 +187,8 @@ def paper(
 ) -> None:
     """Every table of the CLAP paper (arXiv 2211.06687) on the benchmarks in a folder, beside the numbers it prints."""
     from openclap.clap import DEFAULT_TEMPLATE
-    from openclap.eval.paper import PaperSettings, check_names, evaluate_paper, write_paper_card
+    from openclap.eval.paper import PaperSettings, check_names, evaluate_paper
+    from openclap.eval.paper_report import write_paper_card
 
     chosen = PaperSettings(
         tuple(only or ()), tuple(templates or [DEFAULT_TEMPLATE]), long, draws, seed, restart=not resume
@@ -232,7 +232,7 @@ def _tell(line: str) -> None:
 
 def _show_paper(found: PaperReport) -> None:
     """Print our numbers beside the paper's, then on stderr what limits them and what is missing."""
-    from openclap.eval.paper import metric_name
+    from openclap.eval.paper_report import metric_name
 
     rows = []
     for row in found.rows:

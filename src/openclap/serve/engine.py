@@ -30,7 +30,7 @@ from openclap.checkpoints.presets import find_preset
 from openclap.clap import CLAP, Long
 from openclap.clap.similarity import check_template, cosines, rank_labels, score_texts
 from openclap.detector import Detection, Detector, apply_detectors
-from openclap.errors import LibraryMismatch, RequestRefused, SoundError
+from openclap.errors import RequestRefused, SoundError
 from openclap.library import Library
 from openclap.library.moments import moments_of_each
 from openclap.library.query import refuse_silent
@@ -46,6 +46,7 @@ from openclap.serve.library_files import LibraryFiles
 from openclap.serve.library_indexing import LibraryIndexing
 from openclap.serve.library_map import LibraryMap
 from openclap.serve.library_view import LibraryView
+from openclap.serve.library_views import LibraryViews
 from openclap.serve.progress import Progress
 from openclap.serve.settings import ServeSettings
 from openclap.serve.sound_embedder import SoundEmbedder
@@ -60,12 +61,8 @@ __all__ = ["Engine", "Source"]
 T = TypeVar("T")
 
 ANY_NAME = "*"  # among the aliases: every name means the loaded model
-Calls = BatchQueue[Callable[[], Any], Any]
-
 DECODERS = 3  # least number of threads that decode: a short sound keeps one busy until it is decoded
 WAITERS = 32  # threads of descriptions and of moments, which mostly wait for the queues
-MOMENTS = 3  # searches for moments in the library at once
-SEARCHES, LESSONS = 0, 1 + MOMENTS  # which view of the library they use; those of moments lie between
 
 
 class Engine:
@@ -115,21 +112,15 @@ class Engine:
         )
         self.embedder = BatchedEmbedder(self.clap, self._ask_audio, self._texts.embed_now, self._chunk)
         self.heard = WindowCache()  # of sounds of requests: in memory alone
-        self._views: list[tuple[Calls, LibraryView]] = []
-        self._mismatch: LibraryMismatch | None = None
-        try:
-            self._open_library()
-        except LibraryMismatch as error:
-            if not any_library:
-                raise
-            self._mismatch = error
+        model, place = cast(CLAP, self.embedder), settings.library
+        self._views = LibraryViews(place, model, settings.roots, any_library=any_library)
         self.files = None if settings.library is None else LibraryFiles(settings)
         if self.files is not None:
-            self.indexing = LibraryIndexing(settings, cast(CLAP, self.embedder), self.files.chosen)
+            self.indexing = LibraryIndexing(settings, model, self.files.chosen)
             self.maps = LibraryMap(self.files.library, self.embedder)
         self.queues: tuple[BatchQueue[Any, Any], ...] = (
             *([] if self.files is None else [self.files.queue]),
-            *(queue for queue, _ in self._views),
+            *self._views.queues,
             self._texts.queue,
             self._audio,
         )
@@ -144,7 +135,7 @@ class Engine:
     @property
     def has_library(self) -> bool:
         """Whether there is a library that the loaded model can search in."""
-        return bool(self._views) and self._mismatch is None
+        return self._views.is_usable
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -223,7 +214,7 @@ class Engine:
 
         For what is `like` a file of it, and for what a detector was taught, too.
         """
-        queue, view = self._view(SEARCHES)
+        queue, view = self._views.searches()
         place = None if like is None else await self._place_of(like)
         taught = [] if detector is None else await self.find_detectors([detector])
         asked = words is not None or source is not None or taught
@@ -234,7 +225,7 @@ class Engine:
 
     async def journey(self, start: str, end: str, n: int) -> Ranked[Step]:
         """Walk through the library from one of its files, or words, to another, as `Library.journey` does."""
-        queue, view = self._view(SEARCHES)
+        queue, view = self._views.searches()
         assert self.files is not None
         known = await self.files.find([start, end])
         for text in (start, end):
@@ -253,9 +244,7 @@ class Engine:
         if words is not None and source is not None:
             (found,) = await self.moments_of_each([words], source, k, progress)
             return found
-        queues = self._views[1:LESSONS]
-        least_busy = min(range(len(queues)), key=lambda i: queues[i][0].unfinished, default=0)
-        queue, view = self._view(1 + least_busy)
+        queue, view = self._views.moments()
         taught = [words] if isinstance(words, Detector) else []
         query, gone = await self._query(None if taught else words, source, (), taught), threading.Event()  # type: ignore[arg-type]
         try:
@@ -304,7 +293,7 @@ class Engine:
         RequestRefused, LibraryMismatch
             There is no library, or it was made by another model.
         """
-        queue, view = self._view(LESSONS)
+        queue, view = self._views.lessons()
         return await asyncio.wrap_future(queue.ask(lambda: call(view)))
 
     def close(self) -> None:
@@ -315,8 +304,7 @@ class Engine:
             pool.shutdown()
         for queue in self.queues:
             queue.close()
-        for _, view in self._views:
-            view.close()
+        self._views.close()
         if self.files is not None:
             self.files.close()
 
@@ -327,23 +315,6 @@ class Engine:
         rate = self.clap.front_end.sampling_rate
         self.clap.encode_audio((np.zeros(rate, np.float32), rate))
         self.clap.encode_text("a sound")
-
-    def _open_library(self) -> None:
-        """Open the library once for each thread that uses it."""
-        if self.settings.library is None:
-            return
-        for name in ("search", *(f"moments-{i}" for i in range(MOMENTS)), "lessons"):
-            view = LibraryView(self.settings.library, cast(CLAP, self.embedder), self.settings.roots)
-            self._views.append((BatchQueue(name, lambda calls: [call() for call in calls]), view))
-
-    def _view(self, number: int) -> tuple[Calls, LibraryView]:
-        if self._mismatch is not None:
-            raise self._mismatch
-        if not self._views:
-            raise RequestRefused(
-                "this server has no library to search in; whoever runs it can give it one", 503, "no_library"
-            )
-        return self._views[number]
 
     async def _place_of(self, name: str) -> str:
         """The path of a file of the library that is called so.

@@ -23,9 +23,15 @@ from openclap.serve.engine import Engine
 from openclap.serve.inputs import describe_fault, read_request
 from openclap.serve.progress import LINES, Progress, answer_in_lines
 from openclap.serve.recording_pictures import draw_peaks, draw_spectrogram
+from openclap.serve.recording_schemas import (
+    ExportSpansRequest,
+    PartQuery,
+    PictureQuery,
+    RecordingFromLibrary,
+    SpanQuery,
+)
 from openclap.serve.recordings import Recording, Recordings, Upload
 from openclap.serve.responses import ErrorResponse, PeaksOfRecording, RecordingResponse, RecordingTrack
-from openclap.serve.schemas import ExportSpansRequest, PartQuery, PictureQuery, RecordingFromLibrary, SpanQuery
 from openclap.serve.wav_content import wav_content
 
 __all__ = ["add_recording_routes"]

@@ -26,9 +26,37 @@ from openclap.store.lance.texts import TEXT, row_to_text
 from openclap.store.lance.windows import PATHS_AT_ONCE, merge_rows
 from openclap.store.validation import UNIT_TOLERANCE, BrokenValue, validate_level, validate_span
 
-__all__ = ["find_bad_files", "is_readable", "remember_readable_tags", "salvage", "start_over"]
+__all__ = ["find_bad_files", "find_faults", "mend", "start_over"]
 
 ROWS_AT_ONCE = 4_096
+
+
+def find_faults(table: Any) -> list[str]:
+    """What is damaged, in words."""
+    if not is_readable(table):
+        return ["some windows cannot be read"]
+    bad = len(find_bad_files(table))
+    if not bad:
+        return []
+    return [
+        f"{count_noun(bad, 'file has', 'files have')} missing windows, windows of two contents, or vectors that are none"
+    ]
+
+
+def mend(tables: Tables, slot: str, remembered: TagsOfContent, table: Any) -> list[str]:
+    """Copy what can be read of a broken table, and remove files that are not whole → what was done, in words."""
+    done: list[str] = []
+    if not is_readable(table):
+        done.append(salvage(tables, slot, table))
+        table = tables.get(tables.about(slot).windows)
+    bad = find_bad_files(table)
+    table.delete("path IS NULL")
+    for some in batches((path for path in bad if path is not None), PATHS_AT_ONCE):
+        remember_readable_tags(table, some, remembered)
+        table.delete(is_any_of("path", some))
+    if bad:
+        done.append(f"{count_noun(len(bad), 'file')} without sound vectors removed: index again")
+    return done
 
 
 def is_readable(table: Any) -> bool:

@@ -22,29 +22,21 @@ from typing_extensions import override
 
 from openclap.batches import batches
 from openclap.errors import LibraryError
-from openclap.plurals import count_noun
 from openclap.store.disk import folder_bytes, lock_folder
 from openclap.store.lance import indexes, repair
-from openclap.store.lance.conditions import by, is_any_of
+from openclap.store.lance.conditions import is_any_of
+from openclap.store.lance.nearest import best_windows, find_nearest, sample_vectors
 from openclap.store.lance.remembered_tags import TagsOfContent
 from openclap.store.lance.rows import (
     FIRST,
-    HEARD,
-    LEVEL,
-    fact_columns,
     recordings_to_table,
     row_to_file,
-    table_to_scored_windows,
-    vectors_of,
-    window_columns,
 )
 from openclap.store.lance.tables import Tables
 from openclap.store.lance.texts import NAMED, TEXT, find_matches, has_texts, rank_matches, row_to_text, text_to_columns
 from openclap.store.lance.windows import PATHS_AT_ONCE, WITH_TEXT, WITHOUT_TEXT, WindowTable, merge_rows
 from openclap.store.path_patterns import path_to_text, text_to_path
-from openclap.store.ranking import round_score, sort_rows, take_best
 from openclap.store.records import (
-    FILES_AT_ONCE,
     File,
     FileText,
     Recording,
@@ -58,14 +50,11 @@ from openclap.store.records import (
     belongs_to_model,
     width_mismatch,
 )
-from openclap.store.validation import BrokenValue, validate_width
+from openclap.store.validation import BrokenValue
 
 __all__ = ["LanceStore"]
 
 LIBRARY, STAGING = "library", "reembedding"
-PARTITIONS_PROBED = 40  # of √n: recall@10 is above 0.99 at a million rows (bench/search.py)
-REFINED = 3  # times as many rows as are asked for are compared by their whole vectors
-LOOKED_AT_MOST = 20_000  # rows that are asked for at once
 
 
 class LanceStore(Store):
@@ -232,15 +221,7 @@ class LanceStore(Store):
     def files(self, where: SearchFilter | None = None) -> Iterator[File]:
         """Every file, by path, as the library is when the first one is asked for."""
         with self._tables.translate_errors("read"):
-            table = self._rows.current()
-            if table is None:
-                return
-            wanted = " AND ".join(filter(None, [FIRST, self._rows.condition(where)]))
-            found = (
-                table.search().where(wanted).select(fact_columns(table)).order_by([by("path")]).limit(None).to_batches()
-            )
-            for batch in found:
-                yield from map(row_to_file, batch.to_pylist())
+            yield from self._rows.files(where)
 
     @override
     def recordings(self, paths: Sequence[str]) -> Iterator[Recording]:
@@ -263,14 +244,7 @@ class LanceStore(Store):
     @override
     def tag_counts(self) -> dict[str, int]:
         with self._tables.translate_errors("read"):
-            table = self._rows.current()
-            if table is None:
-                return {}
-            found = (
-                table.search().where(f"{FIRST} AND array_length(tags) > 0").select(["tags"]).limit(None).to_batches()
-            )
-            counts = Counter(tag for batch in found for tags in batch["tags"].to_pylist() for tag in tags or ())
-            return dict(sorted(counts.items()))
+            return self._rows.tag_counts()
 
     @override
     def window_counts(self, paths: Iterable[str]) -> dict[str, int]:
@@ -322,43 +296,15 @@ class LanceStore(Store):
     def nearest(
         self, query: Vectors, k: int, *, where: SearchFilter | None = None, per_file: bool = True
     ) -> list[ScoredWindow]:
-        found: list[ScoredWindow] = []  # the best windows of files that are left out of further questions
         with self._tables.translate_errors("read"):
             table = self._rows.current()
-            if table is not None:
-                validate_width(query, table.schema.field("embedding").type.list_size)
-            heard = HEARD if table is not None and LEVEL in table.schema.names else None
-            condition = " AND ".join(filter(None, [heard, self._rows.condition(where)]))
-            k = min(k, table.count_rows()) if table is not None else 0
-            wanted = 2 * k + 10
-            while k:  # again, as further windows of a file are not hits, and ties are ordered by path
-                done = {row.path for row in found}
-                others = f"NOT ({is_any_of('path', map(path_to_text, done))})" if done else None
-                rows = self._query_nearest(table, query, wanted, " AND ".join(filter(None, [condition, others])))
-                hits = take_best(sort_rows([*found, *rows]), k, per_file)
-                if len(rows) < wanted or (len(hits) == k and round_score(rows[-1].score) < round_score(hits[-1].score)):
-                    return hits
-                if wanted < LOOKED_AT_MOST:
-                    wanted = min(4 * wanted, LOOKED_AT_MOST)
-                elif len(hits) == k:  # thousands of rows tie
-                    return hits
-                else:  # a few files have thousands of windows that are nearer than those of all others
-                    found += take_best(rows, k, per_file)
-        return []
+            return [] if table is None else find_nearest(table, query, k, self._rows.condition(where), per_file)
 
     @override
     def nearest_in(self, query: Vectors, paths: Iterable[str]) -> list[ScoredWindow]:
-        best: list[ScoredWindow] = []
         with self._tables.translate_errors("read"):
             table = self._rows.current()
-            texts = dict.fromkeys(map(path_to_text, paths))
-            for some in batches(texts, FILES_AT_ONCE) if table is not None else ():
-                validate_width(query, table.schema.field("embedding").type.list_size)
-                columns = window_columns(table)
-                found = table.search().where(is_any_of("path", some)).select(columns).limit(None).to_arrow()
-                rows = sorted(sort_rows(table_to_scored_windows(query, found)), key=lambda row: row.silent)
-                best += take_best(rows, len(some), per_file=True)
-        return sorted(sort_rows(best), key=lambda row: row.silent)
+            return [] if table is None else best_windows(table, query, map(path_to_text, paths))
 
     @override
     def match_words(self, words: Sequence[str], k: int, *, where: SearchFilter | None = None) -> list[WordMatch]:
@@ -369,27 +315,11 @@ class LanceStore(Store):
             condition = " AND ".join(filter(None, [FIRST, self._rows.condition(where)]))
             return rank_matches(find_matches(table, words, k, condition), words, k, table.count_rows(FIRST))
 
-    def _query_nearest(self, table: Any, query: Vectors, count: int, condition: str) -> list[ScoredWindow]:
-        """The nearest rows, in order; `_distance` is selected because LanceDB warns where it is not."""
-        search = (
-            table.search(query, vector_column_name="embedding")
-            .distance_type("cosine")
-            .select([*window_columns(table), "_distance"])
-        )
-        search = search.where(condition, prefilter=True) if condition else search
-        search = search.minimum_nprobes(PARTITIONS_PROBED).maximum_nprobes(0).refine_factor(REFINED)
-        return sort_rows(table_to_scored_windows(query, search.limit(count).to_arrow()))
-
     @override
     def sample(self, count: int) -> Vectors:
         with self._tables.translate_errors("read"):
             table = self._rows.current()
-            rows = table.count_rows() if table is not None else 0
-            if not rows:
-                return np.zeros((0, 0), np.float32)
-            places = np.unique(np.linspace(0, rows - 1, min(count, rows)).astype(int)).tolist()
-            found = table.take_offsets(places).select(["key", "embedding"]).to_arrow()
-            return vectors_of(found.sort_by("key"))
+            return np.zeros((0, 0), np.float32) if table is None else sample_vectors(table, count)
 
     @override
     def optimize(self) -> None:
@@ -410,39 +340,16 @@ class LanceStore(Store):
                 return [str(error)]
             if table is None:
                 return []
-            if not repair.is_readable(table):
-                return ["some windows cannot be read"]
-            bad = len(repair.find_bad_files(table))
-            return (
-                [
-                    f"{count_noun(bad, 'file has', 'files have')} missing windows, windows of two contents, or vectors"
-                    " that are none"
-                ]
-                if bad
-                else []
-            )
+            return repair.find_faults(table)
 
     @override
     def repair(self) -> list[str]:
-        done: list[str] = []
         with self._tables.translate_errors("written to"), self._tables.lock():
             try:
                 table = self._rows.current()
             except BrokenValue as error:
                 return [repair.start_over(self._tables, self._slot, self._remembered, str(error))]
-            if table is None:
-                return done
-            if not repair.is_readable(table):
-                done.append(repair.salvage(self._tables, self._slot, table))
-                table = self._rows.current()
-            bad = repair.find_bad_files(table)
-            table.delete("path IS NULL")
-            for some in batches((path for path in bad if path is not None), PATHS_AT_ONCE):
-                repair.remember_readable_tags(table, some, self._remembered)
-                table.delete(is_any_of("path", some))
-            if bad:
-                done.append(f"{count_noun(len(bad), 'file')} without sound vectors removed: index again")
-        return done
+            return [] if table is None else repair.mend(self._tables, self._slot, self._remembered, table)
 
     @override
     def lock(self) -> AbstractContextManager[None]:

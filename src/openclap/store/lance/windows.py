@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 from openclap.batches import batches
 from openclap.errors import LibraryError, LibraryMismatch
-from openclap.store.lance.conditions import filter_condition, is_any_of
+from openclap.store.lance.conditions import by, filter_condition, is_any_of
 from openclap.store.lance.migration import migrate
 from openclap.store.lance.rows import (
     FIRST,
     LEVEL,
     TRACK,
     fact_columns,
+    row_to_file,
     row_to_track,
     table_to_recordings,
     update_table,
@@ -24,7 +26,7 @@ from openclap.store.lance.rows import (
 from openclap.store.lance.tables import FORMAT_VERSION, Tables
 from openclap.store.lance.texts import TEXT, has_texts
 from openclap.store.path_patterns import folder_matcher, path_to_text, text_to_path
-from openclap.store.records import FILES_AT_ONCE, Recording, SearchFilter, Vectors
+from openclap.store.records import FILES_AT_ONCE, File, Recording, SearchFilter, Vectors
 
 __all__ = ["PATHS_AT_ONCE", "WITHOUT_TEXT", "WITH_TEXT", "WindowTable", "merge_rows"]
 
@@ -88,6 +90,27 @@ class WindowTable:
             return iter(())
         columns, condition = (["path"], FIRST) if missing else (["path", *TEXT], f"{FIRST} AND {also}")
         return self.select("path", map(path_to_text, paths), columns, condition)
+
+    def files(self, where: SearchFilter | None) -> Iterator[File]:
+        """The files that a filter allows, by path."""
+        table = self.current()
+        if table is not None:
+            wanted = " AND ".join(filter(None, [FIRST, self.condition(where)]))
+            columns = fact_columns(table)
+            found = table.search().where(wanted).select(columns).order_by([by("path")]).limit(None)
+            for batch in found.to_batches():
+                yield from map(row_to_file, batch.to_pylist())
+
+    def tag_counts(self) -> dict[str, int]:
+        """The numbers of files with each tag, by tag, in the order of the alphabet."""
+        table = self.current()
+        if table is None:
+            return {}
+        tagged = table.search().where(f"{FIRST} AND array_length(tags) > 0").select(["tags"]).limit(None)
+        counts = Counter(
+            tag for batch in tagged.to_batches() for tags in batch["tags"].to_pylist() for tag in tags or ()
+        )
+        return dict(sorted(counts.items()))
 
     def recordings(self, paths: Sequence[str]) -> Iterator[Recording]:
         """Files with their windows, those that are in the table."""

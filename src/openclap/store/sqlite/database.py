@@ -90,6 +90,16 @@ class Database:
         self._open.add(held)
         return held.db
 
+    def is_broken(self) -> bool:
+        """Whether SQLite cannot read the file, or finds it damaged."""
+        try:
+            with self.read_transaction() as db:
+                return db is not None and db.execute("PRAGMA integrity_check(1)").fetchone()[0] != "ok"
+        except LibraryError as error:
+            if not isinstance(error.__cause__, sqlite3.DatabaseError):
+                raise
+            return True
+
     def close(self) -> None:
         """Close all connections."""
         for held in list(self._open):

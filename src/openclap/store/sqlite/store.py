@@ -16,15 +16,13 @@ import shutil
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from typing_extensions import override
 
-from openclap.batches import batches
-from openclap.errors import LibraryError, LibraryMismatch
+from openclap.errors import LibraryMismatch
 from openclap.plurals import count_noun
 from openclap.store.disk import folder_bytes, lock_folder
 from openclap.store.records import (
@@ -39,47 +37,40 @@ from openclap.store.records import (
     Vectors,
     WordMatch,
     belongs_to_model,
-    width_mismatch,
 )
 from openclap.store.sqlite import repair
 from openclap.store.sqlite.cached_vectors import CachedVectors
 from openclap.store.sqlite.codes import Mask
 from openclap.store.sqlite.compare import best_windows, find_best
 from openclap.store.sqlite.database import Database
-from openclap.store.sqlite.filters import allowed_files, allowed_mask
+from openclap.store.sqlite.files import (
+    allowed_by_path,
+    move_files,
+    page_of_files,
+    path_bounds,
+    put_recordings,
+    recording_at,
+    select_files,
+    update_facts,
+)
+from openclap.store.sqlite.filters import allowed_mask
 from openclap.store.sqlite.migration import FORMAT_VERSION, copy_whole
 from openclap.store.sqlite.rows import (
-    AT_ONCE,
-    FILE,
-    ROWS_AT_ONCE,
-    TAGGED,
     count_windows,
     counts_of,
-    file_to_row,
-    key_to_path,
     path_to_key,
-    placeholders,
     read_model_identity,
     remembered_in,
-    restore_tags,
-    row_to_file,
-    row_to_recording,
     sample_vectors,
     tracks_of,
-    width_of,
-    write_windows,
 )
-from openclap.store.sqlite.tags import count_tags, put_tags, remove_tags
+from openclap.store.sqlite.tags import count_tags, put_tags, remember_tags, remove_tags
 from openclap.store.sqlite.words import UNREAD, delete_file, match_words, numbers_of, texts_of, write_text
-from openclap.store.validation import BrokenValue, validate_path, validate_width
+from openclap.store.validation import BrokenValue, validate_width
 
 __all__ = ["FORMAT_VERSION", "SqliteStore"]
 
 TIED_MOST = 20_000  # rows that are looked up at most, to order ties by path
-# the first and last of texts, and of bytes, which come after all texts; one lookup each
-PATH_BOUNDS = "SELECT " + ", ".join(
-    f"(SELECT {end}(path) FROM files WHERE path {where} x'')" for where in ("<", ">=") for end in ("min", "max")
-)
 DEAD_SHARE = 0.2  # of the cached rows may be of deleted files, before the cache is written anew
 
 
@@ -119,59 +110,17 @@ class SqliteStore(Store):
     @override
     def put(self, recordings: Sequence[Recording]) -> None:
         with self._writing() as db:
-            width = width_of(db)
-            returning = db.execute("SELECT 1 FROM remembered LIMIT 1").fetchone() is not None
-            for recording in recordings:
-                file, has = recording.file, recording.embedding.shape[1]
-                width = width or has
-                if has != width:
-                    raise width_mismatch(has, width)
-                before = db.execute("SELECT hash FROM files WHERE path = ?", [path_to_key(file.path)]).fetchone()
-                (number,) = db.execute(
-                    f"INSERT INTO files ({FILE}) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (path) DO UPDATE SET size ="
-                    " excluded.size, mtime_ns = excluded.mtime_ns, hash = excluded.hash, seconds = excluded.seconds,"
-                    " reading = excluded.reading RETURNING id",
-                    file_to_row(file),
-                ).fetchone()
-                if returning and before != (file.hash,):
-                    restore_tags(db, number, file)
-                if recording.text is not None:
-                    write_text(db, number, recording.text)
-                write_windows(db, number, recording)
+            put_recordings(db, recordings)
 
     @override
     def update_facts(self, files: Sequence[File]) -> None:
         with self._writing() as db:
-            db.executemany(
-                "UPDATE files SET size = ?, mtime_ns = ?, reading = ? WHERE path = ? AND hash = ?",
-                [(file.size, file.mtime_ns, file.reading, path_to_key(file.path), file.hash) for file in files],
-            )
+            update_facts(db, files)
 
     @override
     def move(self, moves: Sequence[tuple[str, File]], texts: Mapping[str, FileText] | None = None) -> list[str]:
-        done: list[tuple[int, File]] = []
         with self._writing() as db:
-            for old, file in moves:
-                row = db.execute(
-                    "SELECT id FROM files WHERE path = ? AND hash = ?", [path_to_key(old), file.hash]
-                ).fetchone()
-                if row is not None:
-                    db.execute(
-                        "INSERT OR IGNORE INTO remembered SELECT ?, ?, name, 1 FROM tags WHERE file = ?",
-                        [file.hash, path_to_key(old), row[0]],
-                    )
-                    db.execute("UPDATE files SET path = ? WHERE id = ?", [f"\0moving {row[0]}", row[0]])
-                    done.append((row[0], file))
-            for number, file in done:
-                delete_file(db, path_to_key(file.path))
-                db.execute(
-                    "UPDATE files SET path = ?, size = ?, mtime_ns = ? WHERE id = ?",
-                    [path_to_key(file.path), file.size, file.mtime_ns, number],
-                )
-                restore_tags(db, number, file)
-                if texts and file.path in texts:
-                    write_text(db, number, texts[file.path])
-        return list(dict.fromkeys(file.path for _, file in done))
+            return move_files(db, moves, texts)
 
     @override
     def delete(self, paths: Iterable[str]) -> int:
@@ -206,10 +155,9 @@ class SqliteStore(Store):
 
     @override
     def remember_tags(self, tags: Sequence[RememberedTags]) -> None:
-        rows = [(some.hash, path_to_key(some.path), name, some.moved) for some in tags for name in some.tags]
-        if rows:
+        if any(some.tags for some in tags):
             with self._writing() as db:
-                db.executemany("INSERT OR IGNORE INTO remembered VALUES (?, ?, ?, ?)", rows)
+                remember_tags(db, tags)
 
     # -- reading -------------------------------------------------------------------------------------
 
@@ -229,32 +177,22 @@ class SqliteStore(Store):
         """Every file, by path; read in pages, so that a slow reader does not hold up writers."""
         if where is not None:
             with self._database.read_transaction() as db:
-                found = list(self._select("id", sorted(allowed_files(db, where)))) if db else []
-            yield from sorted(found, key=lambda file: os.fsencode(file.path))
+                found = allowed_by_path(db, where) if db else []
+            yield from found
             return
-        last: Any = ""
+        last: str | bytes = ""
         while True:
             with self._database.read_transaction() as db:
-                rows = (
-                    db.execute(
-                        f"SELECT {TAGGED} FROM files WHERE path > ? ORDER BY path LIMIT {ROWS_AT_ONCE}", [last]
-                    ).fetchall()
-                    if db
-                    else []
-                )
-                found = [row_to_file(row) for row in rows]
-            if not rows:
+                found, last = page_of_files(db, last) if db else ([], last)
+            if not found:
                 return
             yield from found
-            last = rows[-1][0]
 
     @override
     def recordings(self, paths: Sequence[str]) -> Iterator[Recording]:
-        for key in map(path_to_key, paths):
+        for path in paths:
             with self._database.read_transaction() as db:
-                row = db and db.execute(f"SELECT {TAGGED}, id FROM files WHERE path = ?", [key]).fetchone()
-                text = dict(texts_of(db, [row[7]])).get(row[7]) if db and row else None
-                found = replace(row_to_recording(db, row), text=text) if db and row else None
+                found = recording_at(db, path) if db else None
             if found is not None:
                 yield found
 
@@ -302,10 +240,7 @@ class SqliteStore(Store):
     @override
     def path_bounds(self) -> list[str]:
         with self._database.read_transaction() as db:
-            if db is None:
-                return []
-            ends = db.execute(PATH_BOUNDS).fetchone()
-            return [validate_path(key_to_path(path)) for path in ends if path is not None]
+            return path_bounds(db) if db else []
 
     @override
     def is_empty(self) -> bool:
@@ -380,14 +315,7 @@ class SqliteStore(Store):
 
     @override
     def repair(self) -> list[str]:
-        try:
-            with self._database.read_transaction() as db:
-                broken = db is not None and db.execute("PRAGMA integrity_check(1)").fetchone()[0] != "ok"
-        except LibraryError as error:
-            if not isinstance(error.__cause__, sqlite3.DatabaseError):
-                raise
-            broken = True
-        done = [self._salvage()] if broken else []
+        done = [self._salvage()] if self._database.is_broken() else []
         with self._writing() as db:
             unmade = repair.missing_identity(db)
             if unmade:
@@ -477,9 +405,4 @@ class SqliteStore(Store):
 
     def _select(self, column: str, values: Iterable[Any]) -> Iterator[File]:
         with self._database.read_transaction() as db:
-            for some in batches(values, AT_ONCE) if db else ():
-                assert db is not None
-                yield from map(
-                    row_to_file,
-                    db.execute(f"SELECT {TAGGED} FROM files WHERE {column} IN ({placeholders(some)})", some),
-                )
+            yield from select_files(db, column, values) if db else ()

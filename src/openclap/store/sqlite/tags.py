@@ -6,10 +6,11 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 
 from openclap.batches import batches
-from openclap.store.sqlite.rows import AT_ONCE, placeholders
+from openclap.store.records import RememberedTags
+from openclap.store.sqlite.rows import AT_ONCE, path_to_key, placeholders
 from openclap.store.validation import BrokenValue
 
-__all__ = ["count_tags", "put_tags", "remove_tags"]
+__all__ = ["count_tags", "put_tags", "remember_tags", "remove_tags"]
 
 
 def count_tags(db: sqlite3.Connection) -> Iterator[tuple[str, int]]:
@@ -41,3 +42,9 @@ def remove_tags(db: sqlite3.Connection, keys: Iterable[str | bytes], tags: Seque
         db.execute(f"DELETE FROM remembered WHERE hash = ? AND {these}", [row[1], *tags])
     for some in batches(gone, AT_ONCE):
         db.execute(f"DELETE FROM remembered WHERE path IN ({placeholders(some)}) AND {these}", [*some, *tags])
+
+
+def remember_tags(db: sqlite3.Connection, tags: Iterable[RememberedTags]) -> None:
+    """Remember tags of content that is not in the library."""
+    rows = [(some.hash, path_to_key(some.path), name, some.moved) for some in tags for name in some.tags]
+    db.executemany("INSERT OR IGNORE INTO remembered VALUES (?, ?, ?, ?)", rows)
