@@ -45,8 +45,8 @@ from openclap.serve.detectors import Detectors
 from openclap.serve.library_files import LibraryFiles
 from openclap.serve.library_indexing import LibraryIndexing
 from openclap.serve.library_map import LibraryMap
+from openclap.serve.library_queues import LibraryQueues
 from openclap.serve.library_view import LibraryView
-from openclap.serve.library_views import LibraryViews
 from openclap.serve.progress import Progress
 from openclap.serve.settings import ServeSettings
 from openclap.serve.sound_embedder import SoundEmbedder
@@ -113,7 +113,7 @@ class Engine:
         self.embedder = BatchedEmbedder(self.clap, self._ask_audio, self._texts.embed_now, self._chunk)
         self.heard = WindowCache()  # of sounds of requests: in memory alone
         model, place = cast(CLAP, self.embedder), settings.library
-        self._views = LibraryViews(place, model, settings.roots, any_library=any_library)
+        self._views = LibraryQueues(place, model, settings.roots, any_library=any_library)
         self.files = None if settings.library is None else LibraryFiles(settings)
         if self.files is not None:
             self.indexing = LibraryIndexing(settings, model, self.files.chosen)

@@ -39,7 +39,8 @@ def find_faults(table: Any) -> list[str]:
     if not bad:
         return []
     return [
-        f"{count_noun(bad, 'file has', 'files have')} missing windows, windows of two contents, or vectors that are none"
+        f"{count_noun(bad, 'file has', 'files have')} missing windows, windows of two contents,"
+        " or vectors that are none"
     ]
 
 

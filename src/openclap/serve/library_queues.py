@@ -14,7 +14,7 @@ from openclap.errors import LibraryMismatch, RequestRefused
 from openclap.serve.batching import BatchQueue
 from openclap.serve.library_view import LibraryView
 
-__all__ = ["LibraryViews"]
+__all__ = ["LibraryQueues"]
 
 Calls: TypeAlias = BatchQueue[Callable[[], Any], Any]
 View: TypeAlias = tuple[Calls, LibraryView]
@@ -22,7 +22,7 @@ View: TypeAlias = tuple[Calls, LibraryView]
 MOMENTS = 3  # searches for moments in the library at once
 
 
-class LibraryViews:
+class LibraryQueues:
     """The library of a service, opened once for each thread that uses it.
 
     Parameters
