@@ -9,6 +9,7 @@ import socket
 import sys
 import tempfile
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -154,6 +155,16 @@ def write_tokenizer(path: Path, specials: tuple[str, ...] = ("<s>", "<pad>", "</
     path.parent.mkdir(parents=True, exist_ok=True)
     tokenizer.save(str(path))
     return path
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _sounds_are_made_once() -> Iterator[None]:
+    """The sounds of the banks of each new model are always the same, and making them takes longer than hearing them."""
+    from openclap import synth
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(synth, "synthesise_all", cache(synth.synthesise_all))
+        yield
 
 
 @pytest.fixture(scope="session")

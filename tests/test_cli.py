@@ -16,6 +16,8 @@ import soundfile as sf
 from conftest import long_wave
 from models_for_tests import small_clap
 
+from openclap import CLAP, confidence
+
 RATE = 16_000
 
 
@@ -23,6 +25,10 @@ RATE = 16_000
 def place(tmp_path_factory: pytest.TempPathFactory, tokenizer_file: Path) -> Path:
     place = tmp_path_factory.mktemp("cli")
     small_clap(tokenizer_file).save_pretrained(place / "model")
+    bank = place / ".cache" / "openclap" / "background"
+    bank.mkdir(parents=True)
+    clap = CLAP.from_pretrained(place / "model")
+    confidence.save_banks(bank / f"{clap.fingerprint}-{confidence.VERSION}.npz", confidence.reference_bank(clap))
     sounds = place / "sounds"
     sounds.mkdir()
     for i in range(3):

@@ -20,35 +20,43 @@ from openclap.cluster import _call, _unwrap
 from openclap.data import open_manifest
 from openclap.data.pack import SIGN, TarTask, _ClusterWork, pack
 from openclap.errors import DataError, LibraryError, UsageError
-from openclap.library import indexing
+from openclap.library import indexing, ray_cluster
 from openclap.library.model_identity import claim_store, model_identity
 from openclap.library.ray_cluster import _until_done, spread_with_ray
 from openclap.results import AddReport
 from openclap.store import Recording, open_store
 
 RATE = 16_000
-FILES = 60
+FILES = 24
 packing = importlib.import_module("openclap.data.pack")  # its package has a function of this name
 
 
-@pytest.fixture
-def nodes(bucket: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The address of a cluster of three nodes, two of which work."""
-    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-    monkeypatch.setenv("RAY_BACKEND_LOG_LEVEL", "fatal")
-    monkeypatch.setenv("PYTHONWARNINGS", "ignore")
+@pytest.fixture(scope="module")
+def cluster(bucket: str) -> Iterator[str]:
+    """The address of a cluster of two nodes with one worker each, which know the bucket."""
     from ray.cluster_utils import Cluster
 
-    small = {
+    one = {
+        "num_cpus": 1,
         "object_store_memory": 80 << 20,
         "node_ip_address": "127.0.0.2",
     }  # Ray takes 127.0.0.1 for the address of the network
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False, **small})
-    for _ in range(2):
-        cluster.add_node(num_cpus=1, **small)
-    monkeypatch.setenv("RAY_ADDRESS", cluster.address)
-    yield cluster.address
-    cluster.shutdown()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        patch.setenv("RAY_BACKEND_LOG_LEVEL", "fatal")
+        patch.setenv("PYTHONWARNINGS", "ignore")
+        made = Cluster(initialize_head=True, head_node_args={"include_dashboard": False, **one})
+        made.add_node(**one)
+    yield made.address
+    made.shutdown()
+
+
+@pytest.fixture
+def nodes(cluster: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The cluster's address, which the environment names."""
+    monkeypatch.setenv("PYTHONWARNINGS", "ignore")
+    monkeypatch.setenv("RAY_ADDRESS", cluster)
+    return cluster
 
 
 def workers(at: str = "MapWorker") -> list[int]:
@@ -62,7 +70,10 @@ def workers(at: str = "MapWorker") -> list[int]:
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_a_cluster_with_a_killed_worker(nodes: str, bucket: str, tmp_path: Path) -> None:
+def test_a_cluster_with_a_killed_worker(
+    nodes: str, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ray_cluster, "SHARDS_EACH", 4)  # each is a commit, of many requests
     sounds = tmp_path / "sounds"
     sounds.mkdir()
     for i in range(FILES):

@@ -144,9 +144,17 @@ def test_a_damaged_bank_is_made_anew(clap: CLAP, kept: Any, monkeypatch: pytest.
     else:
         np.savez(place, **kept)
     monkeypatch.setattr(confidence, "_remembered", {})  # else the file is not looked at
+    embed, made = confidence.embed_banks, []
+
+    def embed_banks(model: Any) -> Any:
+        made.append(model)
+        return embed(model) if kept == "no zip" else usual  # in earnest once: it takes seconds
+
+    monkeypatch.setattr(confidence, "embed_banks", embed_banks)
     np.testing.assert_allclose(reference_bank(clap).sounds, usual.sounds, atol=1e-5)
     with np.load(place) as mended:
         np.testing.assert_allclose(mended["texts"], usual.texts, atol=1e-6)
+    assert made == [clap]
 
 
 def test_one_of_a_family_stands_for_all(clap: CLAP) -> None:

@@ -145,10 +145,11 @@ def test_filters_fit_what_sqlites_fit(tmp_path: Path) -> None:
         assert {f.path for f in there.files(where)} == {f.path for f in here.files(where)}, where
 
 
-def _put_again_and_again(place: str, seed: int, told: Any) -> None:
+def _put_again_and_again(place: str, seed: int, told: Any, together: Any, count: int = 30) -> None:
     store = open_store(place)
     store.claim(MAKER)
-    for i in range(30):
+    together.wait()
+    for i in range(count):
         store.put([recording(f"/{i}.wav", seed=seed)])
         told.put((seed, i))
 
@@ -157,8 +158,10 @@ def test_processes_that_write_the_same_files(tmp_path: Path) -> None:
     """Without declared keys each wrote its own rows, and every file was there three times."""
     context = multiprocessing.get_context("spawn")
     told: Any = context.Queue()
+    together = context.Barrier(3)
     workers = [
-        context.Process(target=_put_again_and_again, args=(str(tmp_path / "x.lance"), i, told)) for i in range(3)
+        context.Process(target=_put_again_and_again, args=(str(tmp_path / "x.lance"), i, told, together, 12))
+        for i in range(3)
     ]
     for worker in workers:
         worker.start()
@@ -166,7 +169,7 @@ def test_processes_that_write_the_same_files(tmp_path: Path) -> None:
         worker.join()
     assert [worker.exitcode for worker in workers] == [0, 0, 0]
     store = open_store(tmp_path / "x.lance")
-    assert (store.stats()["files"], store.stats()["windows"]) == (30, 90)
+    assert (store.stats()["files"], store.stats()["windows"]) == (12, 36)
     for found in store.scan():
         assert any(np.array_equal(found.embedding, recording(found.file.path, seed=i).embedding) for i in range(3))
     assert store.check() == []
@@ -175,7 +178,8 @@ def test_processes_that_write_the_same_files(tmp_path: Path) -> None:
 def test_a_killed_writer_leaves_what_it_has_said(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     told: Any = context.SimpleQueue()
-    worker = context.Process(target=_put_again_and_again, args=(str(tmp_path / "x.lance"), 0, told))
+    alone = context.Barrier(1)
+    worker = context.Process(target=_put_again_and_again, args=(str(tmp_path / "x.lance"), 0, told, alone))
     worker.start()
     said = [told.get() for _ in range(7)]
     assert worker.pid is not None
@@ -327,17 +331,19 @@ def test_a_file_with_very_many_near_windows_hides_no_other(tmp_path: Path, monke
     assert len(store.nearest(query(3), 30, per_file=False)) == 30
 
 
-def _tag(place: str, tag: str) -> None:
+def _tag(place: str, tag: str, together: Any) -> None:
     store = open_store(place)
-    for i in range(40):
+    together.wait()
+    for i in range(12):
         store.tag([f"/{i}.wav"], [tag])
 
 
 def test_processes_that_tag_the_same_files(tmp_path: Path) -> None:
     store = open_store(tmp_path / "x.lance")
-    store.put([recording(f"/{i}.wav", 1) for i in range(40)])
+    store.put([recording(f"/{i}.wav", 1) for i in range(12)])
     context = multiprocessing.get_context("spawn")
-    workers = [context.Process(target=_tag, args=(str(tmp_path / "x.lance"), tag)) for tag in ("red", "blue")]
+    together = context.Barrier(2)
+    workers = [context.Process(target=_tag, args=(str(tmp_path / "x.lance"), tag, together)) for tag in ("red", "blue")]
     for worker in workers:
         worker.start()
     for worker in workers:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -51,12 +52,22 @@ MODELS = {
 }
 
 
+@cache
+def takes(seed: int) -> list[Any]:
+    """The sounds of `quick`, made once for all models."""
+    return list(synthesise_kinds(seed))
+
+
+synthesise_kinds = calibration_sounds._synthesise_kinds
+
+
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Eight kinds of sound a second long, one of them longer than a clip; speed measured in five turns."""
     monkeypatch.setattr(calibration_sounds, "KINDS", {name: KINDS[name] for name in list(KINDS)[:8]})
     monkeypatch.setattr(calibration_sounds, "SECONDS", 1.0)
     monkeypatch.setattr(calibration_sounds, "LONG", 5.0)
+    monkeypatch.setattr(calibration_sounds, "_synthesise_kinds", takes)
     monkeypatch.setattr(report, "SECONDS", 0.0)
 
 
@@ -150,11 +161,11 @@ def test_a_unit_is_worth_what_the_embeddings_lose_without_it() -> None:
     config = config_of("htsat + roberta")
     model = random_model(config)
     (of,) = [u for u in units_of(config, smaller(config, Keep())) if u.reader == "audio.stages.1.blocks.0.mlp.2"]
-    takes = [
+    waves = [
         synthesise(kind, np.random.default_rng(i), rate=16_000, seconds=1.0)[0]
         for i, kind in enumerate(list(KINDS)[:8])
     ]
-    clips, _ = calibration_sounds.make_clips([(take, 16_000) for take in takes], FRONT, fused=False)
+    clips, _ = calibration_sounds.make_clips([(wave, 16_000) for wave in waves], FRONT, fused=False)
     batches = calibration_sounds.clip_batches(clips, torch.device("cpu"))
     seen = collect_statistics(model, model.encode_audio, [of], batches, torch.Generator().manual_seed(0))[of.reader]
     weight, bias, lost = model.state_dict()[f"{of.reader}.weight"], model.state_dict()[of.bias or ""], []
@@ -170,7 +181,7 @@ def test_a_unit_is_worth_what_the_embeddings_lose_without_it() -> None:
     worth = seen.importance(of)
     ranks = np.corrcoef(np.argsort(np.argsort(worth)), np.argsort(np.argsort(lost)))[0, 1]
     assert ranks > 0.9
-    assert np.mean(worth) * len(takes) == pytest.approx(np.mean(lost), rel=0.6)
+    assert np.mean(worth) * len(waves) == pytest.approx(np.mean(lost), rel=0.6)
 
 
 def test_those_that_stay_do_the_work_of_those_that_go() -> None:

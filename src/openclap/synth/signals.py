@@ -106,6 +106,7 @@ def room(wave: Wave, rate: int, rng: np.random.Generator, length: float = 0.3, s
     tail = rng.standard_normal(max(2, round(length * rate))) * np.exp(
         -6 * np.linspace(0, 1, max(2, round(length * rate)))
     )
-    size = len(wave) + len(tail) - 1
+    # longer than needed: a transform whose size has large prime factors takes several times as long
+    size = 1 << (len(wave) + len(tail) - 2).bit_length()
     wet = np.fft.irfft(np.fft.rfft(wave, size) * np.fft.rfft(tail, size), size)[: len(wave)]
     return wave + share * wet * (wave.std() / (wet.std() + 1e-12))
