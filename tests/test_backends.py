@@ -381,16 +381,26 @@ def test_int8_is_near_and_kept(exact: CLAP, monkeypatch: pytest.MonkeyPatch) -> 
     cosine = (exact.encode_audio(sounds) * rough.encode_audio(sounds)).sum(1)
     assert cosine.mean() > 0.98
     assert cosine.max() < 1 - 1e-6  # it really is another graph
-    looked, map_cached = [], compile_cache.map_cached
-    monkeypatch.setattr(compile_cache, "map_cached", lambda path: looked.append(path) or map_cached(path))
+    looked, map_cached = list[Path](), compile_cache.map_cached
+
+    def look(path: Path) -> np.ndarray | None:
+        looked.append(path)
+        return map_cached(path)
+
+    monkeypatch.setattr(compile_cache, "map_cached", look)
     monkeypatch.setattr(int8, "_quantise", lambda *_: pytest.fail("built again"))
     again = CLAP.from_pretrained("mini", backend="openvino", threads=1, precision="int8")
     assert np.abs(again.encode_audio(sounds) - rough.encode_audio(sounds)).max() < 1e-6
     (file,) = [path for path in looked if path.suffix == ".graph"]
-    content, built = map_cached(file), []
+    content, built = map_cached(file), list[bool]()
     assert content is not None
     whole = int8._unpack(ov.Core(), content.tobytes())
-    monkeypatch.setattr(int8, "_quantise", lambda *_: built.append(1) or whole)  # as it was built above
+
+    def quantise(*_: object) -> object:
+        built.append(True)
+        return whole  # as it was built above
+
+    monkeypatch.setattr(int8, "_quantise", quantise)
     file.write_bytes(file.read_bytes()[:-9])
     mended = CLAP.from_pretrained("mini", backend="openvino", threads=1, precision="int8")  # a damaged one once stayed
     assert (mended.encode_audio(sounds) * rough.encode_audio(sounds)).sum(1).min() > 0.999

@@ -188,7 +188,8 @@ def test_text(encoder: str) -> None:
     if why_no_graph(model.config) is None:
         graph = OpenVINOBackend(model.config, model.arrays(), threads=None, why="test")
         assert np.abs(graph.encode_text(ids.numpy(), mask.numpy()) - expected).max() < 1e-5  # numpy: few texts
-        many = [np.tile(part[:, :longest].numpy(), (FEW_TEXTS // len(ids), 1)) for part in (ids, mask)]
+        times = (FEW_TEXTS // len(ids), 1)
+        many = np.tile(ids[:, :longest].numpy(), times), np.tile(mask[:, :longest].numpy(), times)
         assert np.abs(graph.encode_text(*many)[: len(ids)] - expected).max() < 1e-5  # a graph: many
         assert graph._text
     assert np.abs(short - expected).max() < 1e-5  # padding to the longest text alone changes nothing
