@@ -338,7 +338,8 @@ def test_the_service_reads_no_file_that_a_prepared_library_names(tmp_path: Path,
     real_open = os.open
 
     def noted(path: Any, *rest: Any, **options: Any) -> int:
-        read.append(os.fspath(path))
+        if not Path(path).is_relative_to(tmp_path / "library"):  # its own files may be read
+            read.append(os.fspath(path))
         return real_open(path, *rest, **options)
 
     for roots in ((tmp_path / "sounds",), ()):

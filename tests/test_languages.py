@@ -394,3 +394,9 @@ def test_texts_of_unknown_words_take_little_time(mini: CLAP) -> None:
         asked = 0
         mini.in_english("the parade was led by a Xylograph and a band of forty drummers and a piper")
         assert asked < 10
+
+
+def test_a_mistyped_english_word_is_no_spanish_verb(mini: CLAP) -> None:
+    """The mistyped "sirren" became "sawing wood": serrar, by a change of vowels that only verbs in -ir have."""
+    assert mini.in_english(["a sirren", "sirren"]) == ["a sirren", "sirren"]
+    assert mini.in_english(["perro durmiendo"]) == ["dog sleeping"]

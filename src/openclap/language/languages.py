@@ -39,7 +39,7 @@ class Language:
     prefix : str
         What an inflected form may begin with, too: ge|bell|t.
     vowels : tuple of (str, str)
-        Vowels of stems that change: ll|ue|ve → ll|o|ver.
+        Vowels of stems that change: ll|ue|ve → ll|o|ver. With `e+ir` only before the ending -ir.
     digraphs : tuple of (str, str)
         How a letter is typed where a keyboard lacks it: Tuer → Tür, without its accent.
     joints : tuple of str
@@ -111,7 +111,7 @@ SPANISH = Language(
         "ador:ar adora:ar adores:ar adoras:ar edor:er edora:er edores:er idor:ir idora:ir idores:ir "
         "a:o as:o ito:o ita:a itos:o itas:a illo:o illa:a cito: cita: citos: citas: ecito: azo:o azos:o mente:o mente:"
     ),
-    vowels=_rules("ue:o ie:e i:e u:o"),
+    vowels=_rules("ue:o ie:e i:e+ir u:o+ir"),
     common=frozenset(
         _split("el los las una y con un la musica nino gallo que lo al del como esta ciudad noche rana guerra por")
     ),

@@ -320,9 +320,10 @@ def _find_base(word: str, language: Language, lexicon: Lexicon) -> str | None:
                     continue
                 if vowels[0]:
                     before, found, after = stem.rpartition(vowels[0])
-                    if not found:
+                    vowel, _, only = vowels[1].partition("+")
+                    if not found or (only and put != only):
                         continue
-                    stem = before + vowels[1] + after
+                    stem = before + vowel + after
                 if lexicon.lookup(stem + put):
                     return stem + put
     return None
