@@ -3,8 +3,8 @@
 usage: python bench/backends.py [--threads 1] [--rounds 3] [--models NAME …]
 
 Full-size models with random weights (mini with its own). Each model × backend runs in a process of its own: five seconds of sound
-→ mel → vector, and token ids of eight words → vector, after the first dozen. Milliseconds are of processor time, which other work disturbs least;
-processes of a model run in turns. "Exact to" is the largest difference of a number of a unit row from torch's. The last line is JSON.
+→ mel → vector, and eight tokens → vector, after the first dozen texts. Milliseconds are of processor time, which other work
+disturbs least; processes of a model run in turns. "Exact to" is the largest difference of a number of a unit row from torch's. The last line is JSON.
 """
 
 from __future__ import annotations

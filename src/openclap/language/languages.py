@@ -39,7 +39,7 @@ class Language:
     prefix : str
         What an inflected form may begin with, too: ge|bell|t.
     vowels : tuple of (str, str)
-        Vowels of stems that change: ll|ue|ve → ll|o|ver. With `e+ir` only before the ending -ir.
+        Vowels of stems that change: ll|ue|ve → ll|o|ver. `i` → `e+ir` holds for verbs in -ir alone.
     digraphs : tuple of (str, str)
         How a letter is typed where a keyboard lacks it: Tuer → Tür, without its accent.
     joints : tuple of str
